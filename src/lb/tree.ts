@@ -1,0 +1,73 @@
+import type { HealthMonitor } from './health-monitor.ts';
+import type { L7Policy } from './l7-policy.ts';
+import type { L7Rule } from './l7-rule.ts';
+import type { Listener } from './listener.ts';
+import type { LoadBalancer } from './load-balancer.ts';
+import type { Member } from './member.ts';
+import type { Pool } from './pool.ts';
+
+/**
+ * One load balancer with everything below it: the unit of wanting and of locking.
+ * Flat lists joined by parent ids; objects are never changed in place, so that the store writes only those that
+ * are not the same object any more.
+ */
+export interface Tree {
+  readonly loadBalancer: LoadBalancer;
+  readonly listeners: readonly Listener[];
+  readonly pools: readonly Pool[];
+  readonly members: readonly Member[];
+  readonly healthMonitors: readonly HealthMonitor[];
+  readonly l7Policies: readonly L7Policy[];
+  readonly l7Rules: readonly L7Rule[];
+}
+
+/** The lists of a tree, by the name of the field. */
+export interface TreeLists {
+  listeners: Listener;
+  pools: Pool;
+  members: Member;
+  healthMonitors: HealthMonitor;
+  l7Policies: L7Policy;
+  l7Rules: L7Rule;
+}
+export type TreeList = keyof TreeLists;
+
+export const treeLists: readonly TreeList[] = [
+  'listeners',
+  'pools',
+  'members',
+  'healthMonitors',
+  'l7Policies',
+  'l7Rules',
+];
+
+/** The tree with `changes` laid over the object of that id; the same tree when there is no such object. */
+export function replace<K extends TreeList>(
+  tree: Tree,
+  list: K,
+  id: string,
+  changes: Partial<TreeLists[K]>,
+): Tree {
+  const objects = tree[list] as unknown as readonly TreeLists[K][];
+  return { ...tree, [list]: objects.map((object) => (object.id === id ? { ...object, ...changes } : object)) };
+}
+
+/**
+ * Ids of the listeners that use the pool: as default pool, or by an enabled policy with at least one rule that
+ * redirects to it (the API's meaning of a pool's `listeners`).
+ */
+export function listenersUsing(tree: Tree, poolId: string): readonly string[] {
+  const policyListeners = new Set(
+    tree.l7Policies
+      .filter(
+        (policy) =>
+          policy.redirectPoolId === poolId &&
+          policy.adminStateUp &&
+          tree.l7Rules.some((rule) => rule.l7PolicyId === policy.id),
+      )
+      .map((policy) => policy.listenerId),
+  );
+  return tree.listeners
+    .filter((listener) => listener.defaultPoolId === poolId || policyListeners.has(listener.id))
+    .map((listener) => listener.id);
+}

@@ -1,0 +1,174 @@
+import type { Amphora } from '../lb/amphora.ts';
+import type { Flavor, FlavorProfile } from '../lb/flavor.ts';
+import type { HealthMonitor } from '../lb/health-monitor.ts';
+import type { L7Policy } from '../lb/l7-policy.ts';
+import type { L7Rule } from '../lb/l7-rule.ts';
+import type { Listener } from '../lb/listener.ts';
+import type { LoadBalancer } from '../lb/load-balancer.ts';
+import type { Member } from '../lb/member.ts';
+import type { Pool } from '../lb/pool.ts';
+import type { Problem } from '../lb/problems.ts';
+import type { OperatingStatus } from '../lb/status.ts';
+import type { Tree } from '../lb/tree.ts';
+
+/** What the store offers. Implemented in this folder on PostgreSQL; the only place with SQL. */
+export interface Store {
+  readonly trees: Trees;
+  readonly lists: Lists;
+  readonly amphorae: Amphorae;
+  readonly flavors: Flavors;
+  readonly statistics: Statistics;
+  readonly work: WorkQueue;
+  close(): Promise<void>;
+}
+
+/** What a pure change gives: the tree as wished from now on, and an answer for the caller. */
+export interface Change<T> {
+  readonly tree: Tree;
+  readonly answer: T;
+}
+
+export interface Trees {
+  /** Undefined: unknown or DELETED. Includes objects in PENDING_DELETE. */
+  read(loadBalancerId: string): Promise<Tree | undefined>;
+  /** The load balancer an object belongs to; undefined when there is no such object. */
+  loadBalancerOf(kind: ResourceKind, id: string): Promise<string | undefined>;
+  /** A new load balancer with everything below it, in one transaction, marked for work. Checks quotas. */
+  create(tree: Tree): Promise<Problem | undefined>;
+  /**
+   * The one way a user's wish is written: opens a transaction, locks the load balancer, reads its tree, runs the
+   * pure `decide`, checks quotas, writes the difference (by object identity), raises the generation by one, marks the
+   * load balancer for work, commits. A `Problem` rolls everything back. `decide` gets undefined when the load
+   * balancer is gone, and returns the given tree itself to change nothing (then no generation and no mark either).
+   */
+  change<T>(
+    loadBalancerId: string,
+    decide: (tree: Tree | undefined) => Change<T> | Problem,
+  ): Promise<T | Problem>;
+  /**
+   * The loop's way to write what has come true: as `change`, but raises no generation and marks nothing, and objects
+   * missing from the returned tree are deleted. `settle` gets the tree as it is now, perhaps newer than the one
+   * worked on. A load balancer returned as DELETED is kept, hidden, without children.
+   */
+  settle(loadBalancerId: string, settle: (tree: Tree) => Tree): Promise<void>;
+  /** Operating statuses from health reports, by object id; writes only what differs. No generation, no mark. */
+  setOperatingStatuses(loadBalancerId: string, statuses: ReadonlyMap<string, OperatingStatus>): Promise<void>;
+}
+
+export type ResourceKind =
+  | 'loadBalancer'
+  | 'listener'
+  | 'pool'
+  | 'member'
+  | 'healthMonitor'
+  | 'l7Policy'
+  | 'l7Rule';
+
+/** Rows as the API shows them: the object and the ids around it. */
+export interface Views {
+  loadBalancer: LoadBalancer & { readonly listenerIds: readonly string[]; readonly poolIds: readonly string[] };
+  listener: Listener & { readonly l7PolicyIds: readonly string[] };
+  pool: Pool & {
+    readonly listenerIds: readonly string[];
+    readonly memberIds: readonly string[];
+    readonly healthMonitorId: string | null;
+  };
+  member: Member;
+  healthMonitor: HealthMonitor;
+  l7Policy: L7Policy & { readonly l7RuleIds: readonly string[] };
+  l7Rule: L7Rule;
+  flavor: Flavor;
+  flavorProfile: FlavorProfile;
+  amphora: Amphora;
+}
+export type ViewKind = keyof Views;
+
+/** A list request, already checked against the resource's table of fields. Names are the domain's (camelCase). */
+export interface ListQuery {
+  /** Exact match, ANDed. `loadBalancerId` works wherever the view belongs to one load balancer. */
+  readonly filters: Readonly<Record<string, string | number | boolean | null>>;
+  readonly tags?: {
+    readonly all?: readonly string[];
+    readonly any?: readonly string[];
+    readonly notAll?: readonly string[];
+    readonly notAny?: readonly string[];
+  };
+  /** Ends in tie-breakers already. */
+  readonly sort: readonly { readonly key: string; readonly descending: boolean }[];
+  /** Id of the last seen row. */
+  readonly marker?: string;
+  /** Rows before the marker instead of after. */
+  readonly reverse?: boolean;
+  /** Rows at most; undefined: no limit. */
+  readonly limit?: number;
+}
+
+export interface Lists {
+  /** One SQL statement. Undefined when the marker is unknown. DELETED rows are never listed. */
+  list<K extends ViewKind>(kind: K, query: ListQuery): Promise<readonly Views[K][] | undefined>;
+  show<K extends ViewKind>(kind: K, id: string): Promise<Views[K] | undefined>;
+}
+
+export interface Amphorae {
+  of(loadBalancerId: string): Promise<readonly Amphora[]>;
+  get(id: string): Promise<Amphora | undefined>;
+  /** Written by the loop alone. */
+  save(amphora: Amphora): Promise<void>;
+  /** Marks a heartbeat; false when the amphora is unknown. */
+  heard(id: string, at: Date): Promise<boolean>;
+  /** ALLOCATED amphorae not heard of since. */
+  silentSince(since: Date): Promise<readonly Amphora[]>;
+  countAllocated(): Promise<number>;
+}
+
+export interface Flavors {
+  createProfile(profile: FlavorProfile): Promise<void>;
+  /** Problem: in use by a flavor while data or provider change (409), or unknown (404). */
+  updateProfile(id: string, changes: Partial<FlavorProfile>): Promise<FlavorProfile | Problem>;
+  deleteProfile(id: string): Promise<Problem | undefined>;
+  /** Problem: name taken (409), unknown profile (400). */
+  create(flavor: Flavor): Promise<Problem | undefined>;
+  update(id: string, changes: Partial<Flavor>): Promise<Flavor | Problem>;
+  /** Problem: in use by a load balancer that is not DELETED (409), unknown (404). */
+  delete(id: string): Promise<Problem | undefined>;
+}
+
+export interface TrafficSample {
+  readonly listenerId: string;
+  readonly activeConnections: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly totalConnections: number;
+  readonly requestErrors: number;
+}
+
+export interface Statistics {
+  /** Replaces what the amphora said before; older samples of a listener never lower a counter. */
+  record(amphoraId: string, loadBalancerId: string, samples: readonly TrafficSample[]): Promise<void>;
+  ofListener(listenerId: string): Promise<Omit<TrafficSample, 'listenerId'>>;
+  ofLoadBalancer(loadBalancerId: string): Promise<Omit<TrafficSample, 'listenerId'>>;
+}
+
+/** "Look at this load balancer again." A key has no payload; marking twice is harmless; a mark during work is kept. */
+export interface WorkQueue {
+  mark(key: string, notBefore?: Date): Promise<void>;
+  /** Marks every load balancer that is not at rest or has an amphora behind its generation. */
+  markUnfinished(): Promise<number>;
+  /** Up to `limit` due keys, leased to `owner` for `leaseMs`. */
+  claim(owner: string, limit: number, leaseMs: number): Promise<readonly Claim[]>;
+  /** False: the lease was lost to somebody else. */
+  renew(claim: Claim, leaseMs: number): Promise<boolean>;
+  /** Done, unless it was marked again meanwhile (then it is due at once). */
+  release(claim: Claim): Promise<void>;
+  /** Not done: due again after `delayMs`, with one attempt more (a mark meanwhile makes it due at once). */
+  retry(claim: Claim, delayMs: number): Promise<void>;
+  /** Calls back when something was marked; only a hint. Returns a function that ends it. */
+  listen(onMark: () => void): Promise<() => Promise<void>>;
+}
+
+export interface Claim {
+  readonly key: string;
+  readonly owner: string;
+  /** How often it was tried since it last came to rest. */
+  readonly attempt: number;
+}

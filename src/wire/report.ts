@@ -1,0 +1,82 @@
+import Type, { type Static } from 'typebox';
+
+/** What an amphora says of itself: the body of a heartbeat, and a part of every answer of the agent. */
+
+const Strict = <P extends Type.TProperties>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false });
+
+/** Counters since the amphora's birth: they go on over reloads and restarts of HAProxy. */
+export const TrafficCounters = Strict({
+  bytesIn: Type.Integer(),
+  bytesOut: Type.Integer(),
+  totalConnections: Type.Integer(),
+  requestErrors: Type.Integer(),
+});
+
+export const ListenerReport = Strict({
+  /** FULL: at its connection limit. */
+  state: Type.Union([Type.Literal('OPEN'), Type.Literal('FULL'), Type.Literal('CLOSED')]),
+  activeConnections: Type.Integer(),
+  counters: TrafficCounters,
+});
+
+export const PoolReport = Strict({
+  up: Type.Boolean(),
+  members: Type.Record(
+    Type.String(),
+    Type.Union([
+      Type.Literal('UP'),
+      Type.Literal('DOWN'),
+      Type.Literal('DRAIN'),
+      Type.Literal('MAINT'),
+      Type.Literal('NO_CHECK'),
+    ]),
+  ),
+});
+
+export const Report = Strict({
+  amphoraId: Type.String(),
+  /** The generation it runs; -1 before the first wanted tree. */
+  generation: Type.Integer(),
+  /** By listener id and pool id; what is not here is not served. */
+  listeners: Type.Record(Type.String(), ListenerReport),
+  pools: Type.Record(Type.String(), PoolReport),
+});
+
+/** `GET /v1/status`. */
+export const AgentStatus = Strict({
+  wire: Type.Literal(1),
+  agentVersion: Type.String(),
+  haproxyVersion: Type.String(),
+  report: Report,
+  memory: Strict({
+    /** The amphora's own limit: cgroup limit, MemTotal or the instance's size, whichever is smallest. */
+    limitBytes: Type.Integer(),
+    usedBytes: Type.Integer(),
+    maxconn: Type.Integer(),
+    /** Processes of HAProxy, master first. */
+    haproxy: Type.Array(
+      Strict({ pid: Type.Integer(), role: Type.String(), rssBytes: Type.Integer(), generation: Type.Integer() }),
+    ),
+  }),
+});
+
+/** Answer to `PUT /v1/wanted`: 200 always when the wish was understood; what could not be served is named. */
+export const Outcome = Strict({
+  wire: Type.Literal(1),
+  generation: Type.Integer(),
+  change: Type.Union([Type.Literal('none'), Type.Literal('start'), Type.Literal('reload'), Type.Literal('runtime')]),
+  durationMs: Type.Integer(),
+  /** Listeners and pools left out, each with the reason in a sentence; the others are served. */
+  refused: Type.Array(Strict({ id: Type.String(), reason: Type.String() })),
+  /** Things done otherwise than wished, such as a connection limit capped by memory. */
+  warnings: Type.Array(Strict({ id: Type.String(), text: Type.String() })),
+  report: Report,
+});
+
+export type TrafficCounters = Static<typeof TrafficCounters>;
+export type ListenerReport = Static<typeof ListenerReport>;
+export type PoolReport = Static<typeof PoolReport>;
+export type Report = Static<typeof Report>;
+export type AgentStatus = Static<typeof AgentStatus>;
+export type Outcome = Static<typeof Outcome>;
