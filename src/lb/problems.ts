@@ -44,6 +44,8 @@ export const validationFailure = (detail: string): Problem => problem(400, `Vali
 export const invalidOption = (value: unknown, option: string): Problem =>
   problem(400, `${String(value)} is not a valid option for ${option}`);
 
-export const quotaMet = (name: DisplayName): Problem => problem(403, `Quota has been met for resources: ${name}`);
+export const quotaMet = (name: DisplayName): Problem =>
+  problem(403, `Quota has been met for resources: ${name}`);
 
-export const cloudObjectNotFound = (kind: string, id: string): Problem => problem(400, `${kind} ${id} not found.`);
+export const cloudObjectNotFound = (kind: string, id: string): Problem =>
+  problem(400, `${kind} ${id} not found.`);

@@ -49,7 +49,10 @@ export function replace<K extends TreeList>(
   changes: Partial<TreeLists[K]>,
 ): Tree {
   const objects = tree[list] as unknown as readonly TreeLists[K][];
-  return { ...tree, [list]: objects.map((object) => (object.id === id ? { ...object, ...changes } : object)) };
+  return {
+    ...tree,
+    [list]: objects.map((object) => (object.id === id ? { ...object, ...changes } : object)),
+  };
 }
 
 /**

@@ -66,7 +66,10 @@ export type ResourceKind =
 
 /** Rows as the API shows them: the object and the ids around it. */
 export interface Views {
-  loadBalancer: LoadBalancer & { readonly listenerIds: readonly string[]; readonly poolIds: readonly string[] };
+  loadBalancer: LoadBalancer & {
+    readonly listenerIds: readonly string[];
+    readonly poolIds: readonly string[];
+  };
   listener: Listener & { readonly l7PolicyIds: readonly string[] };
   pool: Pool & {
     readonly listenerIds: readonly string[];

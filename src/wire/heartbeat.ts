@@ -30,7 +30,10 @@ export function claimedAmphoraId(datagram: Buffer): string | undefined {
 }
 
 /** The proven report, or undefined when the signature or the shape is wrong. */
-export function decodeHeartbeat(datagram: Buffer, key: Buffer): { report: Report; sequence: number } | undefined {
+export function decodeHeartbeat(
+  datagram: Buffer,
+  key: Buffer,
+): { report: Report; sequence: number } | undefined {
   const claimed = claimedAmphoraId(datagram);
   if (claimed === undefined) return undefined;
   const body = datagram.subarray(0, datagram.length - macBytes);

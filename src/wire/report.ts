@@ -56,7 +56,12 @@ export const AgentStatus = Strict({
     maxconn: Type.Integer(),
     /** Processes of HAProxy, master first. */
     haproxy: Type.Array(
-      Strict({ pid: Type.Integer(), role: Type.String(), rssBytes: Type.Integer(), generation: Type.Integer() }),
+      Strict({
+        pid: Type.Integer(),
+        role: Type.String(),
+        rssBytes: Type.Integer(),
+        generation: Type.Integer(),
+      }),
     ),
   }),
 });
@@ -65,7 +70,12 @@ export const AgentStatus = Strict({
 export const Outcome = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer(),
-  change: Type.Union([Type.Literal('none'), Type.Literal('start'), Type.Literal('reload'), Type.Literal('runtime')]),
+  change: Type.Union([
+    Type.Literal('none'),
+    Type.Literal('start'),
+    Type.Literal('reload'),
+    Type.Literal('runtime'),
+  ]),
   durationMs: Type.Integer(),
   /** Listeners and pools left out, each with the reason in a sentence; the others are served. */
   refused: Type.Array(Strict({ id: Type.String(), reason: Type.String() })),

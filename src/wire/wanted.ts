@@ -10,12 +10,15 @@ const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type
 const Strict = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false });
 const Enum = <const V extends readonly string[]>(values: V) =>
-  Type.Union(values.map((value) => Type.Literal(value)) as unknown as [
-    ...{ [K in keyof V]: Type.TLiteral<V[K]> },
-  ]);
+  Type.Union(
+    values.map((value) => Type.Literal(value)) as unknown as [...{ [K in keyof V]: Type.TLiteral<V[K]> }],
+  );
 
 /** A certificate with its key and chain, one PEM text (key, leaf, intermediates). `name` is its SHA-256 in hex. */
-export const CertificatePem = Strict({ name: Type.String({ pattern: '^[0-9a-f]{64}$' }), pem: Type.String() });
+export const CertificatePem = Strict({
+  name: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  pem: Type.String(),
+});
 
 export const WantedTls = Strict({
   /** The default first, then SNI. Empty only when `unavailable` says why. */
