@@ -1,0 +1,44 @@
+/** The whole service as a user without rights: one user namespace, the VIP reached by a published port. */
+import { chmodSync, chownSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { run, tryRun } from '../../src/platform/run.ts';
+import { curl, eventually, makeService, processesOf, traces } from './service.ts';
+
+const nobody = 65_534;
+const portBase = 21_500;
+const service = makeService(portBase);
+const env = {
+  ...process.env,
+  HOME: service.stateDir,
+  LIVIA_STATE_DIR: service.stateDir,
+  LIVIA_PORT_BASE: String(portBase),
+};
+const setup = resolve(import.meta.dirname, '../../setup/run.mjs');
+const asNobody = (...command: string[]): string[] => [
+  ...['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
+  ...command,
+];
+
+afterAll(async () => {
+  await tryRun(asNobody('node', setup, 'stop'), { env, timeoutMs: 60_000 });
+  rmSync(service.stateDir, { recursive: true, force: true });
+});
+
+it('starts, builds the demonstration, publishes its VIP, and leaves nothing behind', async () => {
+  const before = await traces();
+  chownSync(service.stateDir, nobody, nobody);
+  chmodSync(service.stateDir, 0o700);
+  await run(asNobody('node', setup, 'start', '--detach'), { env, timeoutMs: 300_000 });
+
+  const [loadBalancer] = await service.openstack<Record<string, string>[]>('loadbalancer', 'list');
+  expect(loadBalancer).toMatchObject({ provisioning_status: 'ACTIVE' });
+  const answer = await eventually('an answer of a member through the published port', () =>
+    curl('--insecure', `https://127.0.0.1:${portBase + 2}/`),
+  );
+  expect(answer).toMatch(/member \d/);
+
+  await run(asNobody('node', setup, 'stop'), { env, timeoutMs: 120_000 });
+  expect(processesOf(service.stateDir)).toEqual([]);
+  expect(await traces()).toEqual(before);
+});
