@@ -21,3 +21,8 @@ export type AmphoraStatus =
   | 'DELETED'
   | 'ERROR'
   | 'FAILOVER_STOPPED';
+
+/** A wish that is not carried out yet. */
+export function isPending(status: ProvisioningStatus): boolean {
+  return status === 'PENDING_CREATE' || status === 'PENDING_UPDATE' || status === 'PENDING_DELETE';
+}

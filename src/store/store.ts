@@ -150,6 +150,8 @@ export interface Statistics {
   record(amphoraId: string, loadBalancerId: string, samples: readonly TrafficSample[]): Promise<void>;
   ofListener(listenerId: string): Promise<Omit<TrafficSample, 'listenerId'>>;
   ofLoadBalancer(loadBalancerId: string): Promise<Omit<TrafficSample, 'listenerId'>>;
+  /** One entry per listener the amphora ever reported; empty when it reported nothing. */
+  ofAmphora(amphoraId: string): Promise<readonly (TrafficSample & { readonly loadBalancerId: string })[]>;
 }
 
 /** "Look at this load balancer again." A key has no payload; marking twice is harmless; a mark during work is kept. */
