@@ -81,6 +81,8 @@ export interface SecurityRule {
 }
 
 export interface Networking {
+  /** Id of the network with that id or, when there is just one, that name; with Livia's own rights. */
+  networkId(idOrName: string): Promise<string | undefined>;
   /** `token` undefined: with Livia's own rights. Undefined answers: there is no such thing, or it may not be seen. */
   subnet(id: string, token?: string): Promise<Subnet | undefined>;
   /** Subnets of the network, in the order the service gives; undefined when the network is unknown. */
@@ -97,6 +99,8 @@ export interface Networking {
     wanted: { allowedAddresses?: readonly string[]; securityGroupIds?: readonly string[] },
   ): Promise<void>;
   removePort(id: string): Promise<void>;
+  /** Ports of exactly that name, whatever device has them now. */
+  portsNamed(name: string): Promise<readonly Port[]>;
   /** Ports whose device id is the given one. */
   portsOf(deviceId: string): Promise<readonly Port[]>;
   /** The group of that name, made if missing, with exactly these ingress rules; its id. */
