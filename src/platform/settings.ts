@@ -1,0 +1,131 @@
+import Type, { type Static } from 'typebox';
+
+/**
+ * STATE/livia.toml, the configuration of livia-server: one table per part. Every key says its unit and its default;
+ * a key without default must be there, an unknown key is refused.
+ */
+
+const Strict = <P extends Type.TProperties>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false });
+const Table = <P extends Type.TProperties>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false, default: {} });
+const Port = (fallback: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: fallback });
+const Milliseconds = (fallback: number) => Type.Integer({ minimum: 1, default: fallback });
+const Seconds = (fallback: number) => Type.Number({ minimum: 0, default: fallback });
+
+/** Where the Octavia API listens. */
+export const ApiSettings = Table({
+  /** Address to listen on. Default 127.0.0.1. */
+  host: Type.String({ default: '127.0.0.1' }),
+  /** TCP port; 0: any free one. Default 9876. */
+  port: Port(9876),
+  /** Base of the links in answers, such as `https://lb.example.org:9876`; without it, what the client asked. */
+  base_uri: Type.Optional(Type.String()),
+  /** Rows on a page at most. Default 1000. */
+  page_limit: Type.Integer({ minimum: 1, default: 1000 }),
+});
+
+/** The PostgreSQL of this deployment. */
+export const DatabaseSettings = Strict({
+  /** Host name, or the folder of the unix socket when it begins with a slash. */
+  host: Type.String(),
+  /** Default 5432. */
+  port: Port(5432),
+  /** Database. Default livia. */
+  name: Type.String({ default: 'livia' }),
+  /** Default livia. */
+  user: Type.String({ default: 'livia' }),
+  /** Without it, as the server trusts the user (peer, `~/.pgpass`). */
+  password: Type.Optional(Type.String()),
+});
+
+/** How Livia is known to Keystone: with these rights it uses the other services. */
+export const KeystoneSettings = Strict({
+  /** Version 3 endpoint, such as `http://127.0.0.1:9877/identity/v3`. */
+  auth_url: Type.String(),
+  username: Type.String(),
+  password: Type.String(),
+  /** The project that owns amphorae and their ports. */
+  project_name: Type.String(),
+  /** Default Default. */
+  user_domain_name: Type.String({ default: 'Default' }),
+  /** Default Default. */
+  project_domain_name: Type.String({ default: 'Default' }),
+  /** Region of the catalog. Default RegionOne. */
+  region: Type.String({ default: 'RegionOne' }),
+  /** Which endpoints of the catalog. Default public. */
+  interface: Type.Union([Type.Literal('public'), Type.Literal('internal'), Type.Literal('admin')], {
+    default: 'public',
+  }),
+});
+
+/** Livia's own certificates. */
+export const PkiSettings = Strict({
+  /** Folder of the CA and the client certificate; made when missing. */
+  dir: Type.String(),
+  /** File of 32 bytes, from which the key of every amphora's heartbeat is derived; made when missing. */
+  secret_key_file: Type.String(),
+});
+
+/** What an amphora is made of. A flavor's `flavor_data` goes before. */
+export const AmphoraSettings = Table({
+  /** Id of Nova's flavor. Default livia-amphora. */
+  compute_flavor: Type.String({ default: 'livia-amphora' }),
+  /** Tag of Glance's image, the newest wins. Default amphora. */
+  image_tag: Type.String({ default: 'amphora' }),
+  /** Nova's key pair to log in with; none by default. */
+  key_name: Type.Optional(Type.String()),
+  /** Nova's availability zone; none by default. */
+  availability_zone: Type.Optional(Type.String()),
+  /** Network of the management cards, by id or name. Default lb-mgmt-net. */
+  management_network: Type.String({ default: 'lb-mgmt-net' }),
+  /** Security groups of the management cards, by id. Default none: a group `livia-mgmt` is kept by Livia. */
+  management_security_groups: Type.Array(Type.String(), { default: [] }),
+  /** Whom the group `livia-mgmt` lets in to the agents: CIDRs. Default everyone on the management network. */
+  controller_cidrs: Type.Array(Type.String(), { default: ['0.0.0.0/0'] }),
+  /** TCP port of the agent. Default 9443. */
+  agent_port: Port(9443),
+});
+
+/** The loop. */
+export const WorkerSettings = Table({
+  /** Load balancers worked on at once. Default 16. */
+  parallel: Type.Integer({ minimum: 1, default: 16 }),
+  /** Seconds after which the work of a dead controller is taken over. Default 15. */
+  lease_seconds: Seconds(15),
+  /** Seconds a wish may stay PENDING before ERROR is shown (and retried all the same). Default 600. */
+  build_deadline_seconds: Seconds(600),
+  /** Seconds an amphora may take from its request to an answering agent before another is made. Default 300. */
+  boot_deadline_seconds: Seconds(300),
+});
+
+/** Heartbeats. */
+export const HealthSettings = Table({
+  /** Address the receiver listens on. Default 0.0.0.0. */
+  host: Type.String({ default: '0.0.0.0' }),
+  /** UDP port; 0: any free one. Default 5555. */
+  port: Port(5555),
+  /** `address:port` of every receiver, as the amphorae reach them; at least one for statuses to be seen. */
+  receivers: Type.Array(Type.String(), { default: [] }),
+  /** Milliseconds between two heartbeats of an amphora. Default 1000. */
+  heartbeat_interval_ms: Milliseconds(1000),
+  /** Seconds of silence after which an amphora is looked at. Default 10. */
+  heartbeat_timeout_seconds: Seconds(10),
+  /** More than this share of the amphorae silent at once (and more than 2) is our fault: none is replaced. Default 0.3. */
+  failover_threshold_share: Type.Number({ minimum: 0, maximum: 1, default: 0.3 }),
+});
+
+export const Settings = Strict({
+  api: ApiSettings,
+  database: DatabaseSettings,
+  keystone: KeystoneSettings,
+  pki: PkiSettings,
+  amphora: AmphoraSettings,
+  worker: WorkerSettings,
+  health: HealthSettings,
+});
+
+export type Settings = Static<typeof Settings>;
+export type AmphoraSettings = Static<typeof AmphoraSettings>;
+export type WorkerSettings = Static<typeof WorkerSettings>;
+export type HealthSettings = Static<typeof HealthSettings>;
