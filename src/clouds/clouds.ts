@@ -140,6 +140,8 @@ export interface NewServer {
 }
 
 export interface Compute {
+  /** The project that owns the servers, Livia's own. A server's ports must belong to it too. */
+  projectId(): Promise<string>;
   flavorExists(id: string): Promise<boolean>;
   /** The server of that name, made if missing. */
   ensureServer(server: NewServer): Promise<Server>;
