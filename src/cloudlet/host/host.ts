@@ -3,76 +3,76 @@
  * own in namespaces of their own. Everything OpenStack is above this interface; everything Linux is below it.
  */
 
-import type { Log } from '../../platform/log.ts'
+import type { Log } from '../../platform/log.ts';
 
-export { openHost } from './open-host.ts'
+export { openHost } from './open-host.ts';
 
 export interface HostNetwork {
-  readonly id: string
+  readonly id: string;
   /** `address/prefix` the host itself has in this network (the gateways); empty: the host has no leg in it. */
-  readonly hostAddresses: readonly string[]
+  readonly hostAddresses: readonly string[];
 }
 
 export interface Nic {
-  readonly portId: string
-  readonly networkId: string
-  readonly macAddress: string
+  readonly portId: string;
+  readonly networkId: string;
+  readonly macAddress: string;
   /** `address/prefix`, what DHCP would give. */
-  readonly addresses: readonly string[]
-  readonly gateways: readonly string[]
+  readonly addresses: readonly string[];
+  readonly gateways: readonly string[];
 }
 
 /** A file put into the server before its first process starts; only ever kept in the server's own memory. */
 export interface BootFile {
   /** Absolute, below /run or /tmp (all else is the machine's own disk). */
-  readonly path: string
-  readonly content: string
+  readonly path: string;
+  readonly content: string;
   /** Permission bits, such as 0o600. */
-  readonly mode: number
+  readonly mode: number;
 }
 
 export interface InstanceSpec {
-  readonly id: string
-  readonly name: string
-  readonly memoryBytes: number
-  readonly vcpus: number
-  readonly nics: readonly Nic[]
-  readonly files: readonly BootFile[]
+  readonly id: string;
+  readonly name: string;
+  readonly memoryBytes: number;
+  readonly vcpus: number;
+  readonly nics: readonly Nic[];
+  readonly files: readonly BootFile[];
   /** The text of the image: a shell script run as PID 1. */
-  readonly bootScript: string
+  readonly bootScript: string;
 }
 
 export interface InstanceState {
-  readonly alive: boolean
+  readonly alive: boolean;
   /** PID 1 of the instance in the host's numbering. */
-  readonly pid: number | null
-  readonly oomKills: number
-  readonly memoryBytes: number | null
+  readonly pid: number | null;
+  readonly oomKills: number;
+  readonly memoryBytes: number | null;
   /** Why it died, a sentence. */
-  readonly reason: string | null
+  readonly reason: string | null;
 }
 
 export interface Host {
   /** What of cgroups can be used here; with 'none' nothing is limited. */
-  readonly limits: 'v1' | 'v2' | 'none'
-  ensureNetwork(network: HostNetwork): Promise<void>
-  removeNetwork(id: string): Promise<void>
+  readonly limits: 'v1' | 'v2' | 'none';
+  ensureNetwork(network: HostNetwork): Promise<void>;
+  removeNetwork(id: string): Promise<void>;
   /** No-op when the instance is alive already (adopted). */
-  boot(spec: InstanceSpec): Promise<void>
-  kill(id: string): Promise<void>
-  observe(id: string): Promise<InstanceState>
-  attach(instanceId: string, nic: Nic): Promise<void>
-  detach(instanceId: string, macAddress: string): Promise<void>
+  boot(spec: InstanceSpec): Promise<void>;
+  kill(id: string): Promise<void>;
+  observe(id: string): Promise<InstanceState>;
+  attach(instanceId: string, nic: Nic): Promise<void>;
+  detach(instanceId: string, macAddress: string): Promise<void>;
   /** Called once per death that was not asked for by `kill`. */
-  onDeath(listener: (id: string, state: InstanceState) => void): void
+  onDeath(listener: (id: string, state: InstanceState) => void): void;
   /** Powers everything off; removes namespaces, cgroups, links. Not calling it leaves all alive, to be adopted. */
-  close(): Promise<void>
+  close(): Promise<void>;
 }
 
 export interface HostOptions {
   /** Absolute; made when missing, readable by its owner only. */
-  readonly stateDir: string
+  readonly stateDir: string;
   /** Unique per running Livia on this machine, 1 to 6 of a-z 0-9: part of link and cgroup names. */
-  readonly name: string
-  readonly log: Log
+  readonly name: string;
+  readonly log: Log;
 }

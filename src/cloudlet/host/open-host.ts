@@ -1,5 +1,74 @@
-import type { Host, HostOptions } from './host.ts'
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { findPlaces, openCgroups } from './cgroups.ts';
+import { openCloudNamespace } from './cloud-namespace.ts';
+import type { Host, HostOptions } from './host.ts';
+import { openInstances } from './instances.ts';
+import { linksOf } from './links.ts';
+import { openNetworks } from './networks.ts';
 
+/**
+ * Takes over what an earlier run of that name and folder left alive and clears away the rest. Needs root, of the machine
+ * or of a user namespace; throws one line when it is neither.
+ */
 export async function openHost(options: HostOptions): Promise<Host> {
-  throw new Error(`the host side of the cloudlet "${options.name}" is not built yet`)
+  const { stateDir, name, log } = options;
+  if (!/^[a-z0-9]{1,6}$/.test(name)) throw new Error(`a host's name is 1 to 6 of a-z 0-9, not "${name}"`);
+  await mkdir(join(stateDir, 'instances'), { recursive: true, mode: 0o700 });
+
+  const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
+  const places = findPlaces(mountinfo, await readFile('/proc/self/cgroup', 'utf8'));
+  const cgroups = await openCgroups(name, places, (place, error) =>
+    log.debug({ place: place.memory, error }, 'no limits can be set here'),
+  );
+  const cloud = await openCloudNamespace({ stateDir, log });
+  const networks = await openNetworks(cloud, name);
+  const instances = await openInstances({ stateDir, adopt: cloud.adopted, cgroups, networks, log });
+  log.info({ limits: cgroups.version, adopted: instances.ids().length }, 'host is open');
+
+  // What is asked of one instance is done in the order of asking.
+  const lanes = new Map<string, Promise<unknown>>();
+  let closed = false;
+  function inTurn<T>(id: string, act: () => Promise<T>): Promise<T> {
+    if (closed) return Promise.reject(new Error('the host is closed'));
+    if (!/^[0-9a-zA-Z-]{1,64}$/.test(id)) return Promise.reject(new Error(`not an instance's id: ${id}`));
+    const turn = (lanes.get(id) ?? Promise.resolve()).then(act, act);
+    lanes.set(id, turn);
+    const leave = () => {
+      if (lanes.get(id) === turn) lanes.delete(id);
+    };
+    turn.then(leave, leave);
+    return turn;
+  }
+
+  return {
+    limits: cgroups.version,
+    ensureNetwork: (network) => networks.ensure(network),
+    removeNetwork: (id) => networks.remove(id),
+    boot: (spec) => inTurn(spec.id, () => instances.boot(spec)),
+    kill: (id) => inTurn(id, () => instances.kill(id)),
+    observe: (id) => instances.observe(id),
+    onDeath: (listener) => instances.onDeath(listener),
+
+    attach: (id, nic) =>
+      inTurn(id, async () => {
+        const pid = instances.running(id)?.first.pid;
+        if (pid === undefined) throw new Error(`instance ${id} is not running`);
+        const taken = await linksOf(pid);
+        let next = 0;
+        while (taken.has(`eth${next}`)) next += 1;
+        await networks.plug(id, pid, [nic], next);
+      }),
+
+    detach: (id, macAddress) => inTurn(id, () => networks.unplug(macAddress)),
+
+    async close() {
+      closed = true;
+      await Promise.allSettled(lanes.values());
+      await Promise.all(instances.ids().map((id) => instances.kill(id)));
+      await networks.close();
+      await cloud.close();
+      await cgroups.close();
+    },
+  };
 }

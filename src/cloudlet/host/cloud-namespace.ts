@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Log } from '../../platform/log.ts';
+import { ended, findProcess, killProcess, type Process, readRecord, writeRecord } from './processes.ts';
+
+/** The network namespace with all bridges in it, apart from the machine's own network and its firewall. */
+export interface CloudNamespace {
+  /** For `nsenter --net=`; good as long as this program lives. */
+  readonly path: string;
+  /** True: it is an earlier run's, with what that left in it. */
+  readonly adopted: boolean;
+  /** A process inside. */
+  pid(): number;
+  close(): Promise<void>;
+}
+
+// Bridged frames are the cloud's business alone: no firewall hooks, no IPv6 addresses of the bridges themselves.
+const settings = `
+for setting in bridge/bridge-nf-call-iptables=0 bridge/bridge-nf-call-ip6tables=0 bridge/bridge-nf-call-arptables=0 \\
+  ipv6/conf/all/disable_ipv6=1 ipv6/conf/default/disable_ipv6=1
+do file=/proc/sys/net/\${setting%=*}; if [ -e "$file" ]; then echo "\${setting#*=}" > "$file"; fi
+done`;
+
+// It goes on only when told so, which is after its record is written: if we die before, it ends as well.
+const hold = 'echo ready; read -r go || exit 1; exec sleep infinity </dev/null >/dev/null 2>&1';
+
+/**
+ * A process holds the namespace, so that nothing stays on disk and our own death leaves it standing. We hold it too, by
+ * an open file: if the holder dies, the bridges stay and another holder is put in.
+ */
+export async function openCloudNamespace(options: { stateDir: string; log: Log }): Promise<CloudNamespace> {
+  const record = join(options.stateDir, 'holder');
+  const found = await readRecord(record);
+  let holder = found ?? (await startHolder(['unshare', '--net'], settings, record));
+  const file = await open(`/proc/${holder.pid}/ns/net`);
+  const path = `/proc/${process.pid}/fd/${file.fd}`;
+  let closed = false;
+
+  async function keepHeld(): Promise<void> {
+    for (;;) {
+      await ended(holder);
+      if (closed) return;
+      options.log.warn(
+        { pid: holder.pid },
+        'the holder of the cloud network namespace died, starting another',
+      );
+      holder = await startHolder(['nsenter', `--net=${path}`], '', record);
+    }
+  }
+  keepHeld().catch((error: unknown) =>
+    options.log.error({ error }, 'cannot hold the cloud network namespace'),
+  );
+
+  return {
+    path,
+    adopted: found !== undefined,
+    pid: () => holder.pid,
+    async close() {
+      closed = true;
+      await killProcess(holder);
+      await file.close();
+      await rm(record, { force: true });
+    },
+  };
+}
+
+async function startHolder(enter: readonly string[], before: string, record: string): Promise<Process> {
+  const [program = '', ...args] = enter;
+  const child = spawn(program, [...args, 'sh', '-c', `set -e${before}\n${hold}`], {
+    detached: true,
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const ready = await Promise.race([
+    once(child.stdout, 'data').then(() => true),
+    once(child, 'close').then(() => false),
+  ]);
+  const holder = child.pid === undefined || !ready ? undefined : await findProcess(child.pid);
+  if (holder === undefined) {
+    throw new Error(
+      `cannot make a network namespace (are you root, or in a user namespace?): ${said.trim()}`,
+    );
+  }
+  await writeRecord(record, holder);
+  child.stdin.end('go\n');
+  child.stdout.destroy();
+  child.stderr.destroy();
+  child.unref();
+  return holder;
+}

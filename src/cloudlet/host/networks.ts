@@ -1,0 +1,113 @@
+import { networkInterfaces } from 'node:os';
+import { run } from '../../platform/run.ts';
+import type { CloudNamespace } from './cloud-namespace.ts';
+import type { HostNetwork, Nic } from './host.ts';
+import { addressLines, ip, linksOf, word } from './links.ts';
+
+/** Bridges in the cloud namespace, the machine's own legs in them, and the cards of the instances. */
+export interface Networks {
+  ensure(network: HostNetwork): Promise<void>;
+  remove(id: string): Promise<void>;
+  /**
+   * Puts cards into the network namespace of the process, named eth<first>, eth<first + 1> …, down and without
+   * addresses.
+   */
+  plug(instanceId: string, pid: number, nics: readonly Nic[], first: number): Promise<void>;
+  unplug(macAddress: string): Promise<void>;
+  /** The kernel does it by itself when the instance's namespace dies, but some time later. */
+  unplugAll(instanceId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openNetworks(cloud: CloudNamespace, name: string): Promise<Networks> {
+  const leg = (networkId: string) => `l${name}-${hex(networkId, 7)}`;
+  const ours = new RegExp(`^l${name}-[0-9a-f]{7}$`);
+  // Legs into an earlier cloud namespace that nobody knows any more hold the addresses that the new legs need.
+  if (!cloud.adopted) await removeLegs();
+
+  async function removeLegs(): Promise<void> {
+    const legs = [...(await linksOf('self'))].filter((link) => ours.test(link));
+    await ip(legs.map((link) => `link del ${link}`));
+  }
+
+  async function ensureLeg(network: HostNetwork): Promise<void> {
+    const link = leg(network.id);
+    const there = (await linksOf('self')).has(link);
+    if (network.hostAddresses.length === 0) {
+      if (there) await ip([`link del ${link}`]);
+      return;
+    }
+    if (!there) await ip([`link add ${link} type veth peer name ${far(network.id)} netns ${cloud.pid()}`]);
+    await ip([`link set ${far(network.id)} master ${bridge(network.id)} up`], cloud.path);
+    const old = (networkInterfaces()[link] ?? []).filter((address) => !address.address.startsWith('fe80:'));
+    const gone = old.filter(({ cidr }) => cidr !== null && !network.hostAddresses.includes(cidr));
+    await ip([
+      `link set ${link} up`,
+      ...addressLines('replace', link, network.hostAddresses),
+      ...gone.map(({ cidr }) => `addr del ${cidr} dev ${link}`),
+    ]);
+  }
+
+  return {
+    async ensure(network) {
+      const link = bridge(network.id);
+      if (!(await linksOf(cloud.pid())).has(link)) {
+        await ip([`link add ${link} up type bridge forward_delay 0 mcast_snooping 0`], cloud.path);
+      }
+      await ensureLeg(network);
+    },
+
+    async remove(id) {
+      await ensureLeg({ id, hostAddresses: [] });
+      if ((await linksOf(cloud.pid())).has(bridge(id))) await ip([`link del ${bridge(id)}`], cloud.path);
+    },
+
+    async plug(instanceId, pid, nics, first) {
+      const lines = nics.flatMap((nic, index) => [
+        `link add ${port(nic.macAddress)} up master ${bridge(nic.networkId)} type veth ` +
+          `peer name eth${first + index} address ${word(nic.macAddress)} netns ${pid}`,
+        `link set ${port(nic.macAddress)} alias ${word(instanceId)}`,
+      ]);
+      await ip(lines, cloud.path);
+    },
+
+    async unplug(macAddress) {
+      const link = port(macAddress);
+      if ((await linksOf(cloud.pid())).has(link)) await ip([`link del ${link}`], cloud.path);
+    },
+
+    async unplugAll(instanceId) {
+      const text = await run([
+        'nsenter',
+        `--net=${cloud.path}`,
+        'ip',
+        '-json',
+        'link',
+        'show',
+        'type',
+        'veth',
+      ]);
+      const links = JSON.parse(text) as readonly { ifname: string; ifalias?: string }[];
+      for (const link of links.filter(({ ifalias }) => ifalias === instanceId)) {
+        // One by one and checked again: the kernel may be taking them away at this moment.
+        await ip([`link del ${link.ifname}`], cloud.path).catch(async (error: unknown) => {
+          if ((await linksOf(cloud.pid())).has(link.ifname)) throw error;
+        });
+      }
+    },
+
+    close: removeLegs,
+  };
+}
+
+// A link's name has at most 15 characters.
+const bridge = (networkId: string) => `br-${hex(networkId, 8)}`;
+const far = (networkId: string) => `h-${hex(networkId, 8)}`;
+const port = (macAddress: string) => `v-${hex(macAddress.replaceAll(':', ''), 12)}`;
+
+function hex(id: string, digits: number): string {
+  const start = id.replaceAll('-', '').slice(0, digits).toLowerCase();
+  if (!/^[0-9a-f]+$/.test(start) || start.length < digits)
+    throw new Error(`not an identifier: ${JSON.stringify(id)}`);
+  return start;
+}
