@@ -9,10 +9,7 @@ const Id = Type.String({ pattern: '^[0-9a-f-]{36}$' });
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Strict = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false });
-const Enum = <const V extends readonly string[]>(values: V) =>
-  Type.Union(
-    values.map((value) => Type.Literal(value)) as unknown as [...{ [K in keyof V]: Type.TLiteral<V[K]> }],
-  );
+const Enum = <const V extends readonly string[]>(values: V) => Type.Enum([...values] as const as [...V]);
 
 /** A certificate with its key and chain, one PEM text (key, leaf, intermediates). `name` is its SHA-256 in hex. */
 export const CertificatePem = Strict({
