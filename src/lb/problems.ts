@@ -49,3 +49,27 @@ export const quotaMet = (name: DisplayName): Problem =>
 
 export const cloudObjectNotFound = (kind: string, id: string): Problem =>
   problem(400, `${kind} ${id} not found.`);
+
+/** `value` is quoted as sent; `reason` ends in no full stop. */
+export const invalidInput = (attribute: string, value: string, reason: string): Problem =>
+  problem(400, `Invalid input for field/attribute ${attribute}. Value: '${value}'. ${reason}`);
+
+export const mandatory = (attribute: string): Problem =>
+  invalidInput(attribute, 'None', 'Mandatory field missing.');
+
+export const unknownAttributes = (argument: string, names: readonly string[]): Problem =>
+  problem(400, `Unknown attribute for argument ${argument}: ${names.join(', ')}`);
+
+export const missingArgument = (argument: string): Problem => problem(400, `Missing argument: "${argument}"`);
+
+export const unknownArgument = (names: readonly string[]): Problem =>
+  problem(400, `Unknown argument: "${names.join(', ')}"`);
+
+export const conflict = (text: string): Problem => problem(409, text);
+
+/** The provider cannot carry it out. */
+export const unsupported = (provider: string, detail: string): Problem =>
+  problem(501, `Provider '${provider}' does not support a requested option: ${detail}`);
+
+export const switchedOff = (option: string, value: string): Problem =>
+  problem(400, `${option} with value ${value} is not allowed in this deployment`);

@@ -1,3 +1,4 @@
+import type { Deployment } from './defaults.ts';
 import type { HealthMonitor } from './health-monitor.ts';
 import type { L7Policy } from './l7-policy.ts';
 import type { L7Rule } from './l7-rule.ts';
@@ -19,6 +20,20 @@ export interface Tree {
   readonly healthMonitors: readonly HealthMonitor[];
   readonly l7Policies: readonly L7Policy[];
   readonly l7Rules: readonly L7Rule[];
+}
+
+/** What a pure change gives: the tree as wished from now on, and the object the client is shown. */
+export interface Decision<T> {
+  readonly tree: Tree;
+  readonly answer: T;
+}
+
+/** What a change may know beside the tree and the client's values. */
+export interface Circumstances {
+  readonly now: Date;
+  /** A fresh random id. */
+  readonly newId: () => string;
+  readonly deployment: Deployment;
 }
 
 /** The lists of a tree, by the name of the field. */
