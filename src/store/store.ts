@@ -17,6 +17,7 @@ export interface Store {
   readonly lists: Lists;
   readonly amphorae: Amphorae;
   readonly flavors: Flavors;
+  readonly quotas: Quotas;
   readonly statistics: Statistics;
   readonly work: WorkQueue;
   close(): Promise<void>;
@@ -134,6 +135,16 @@ export interface Flavors {
   update(id: string, changes: Partial<Flavor>): Promise<Flavor | Problem>;
   /** Problem: in use by a load balancer that is not DELETED (409), unknown (404). */
   delete(id: string): Promise<Problem | undefined>;
+}
+
+/** How many of a kind a project may have: -1 unlimited, 0 none, null the deployment's default. */
+export type QuotaLimits = Readonly<Record<ResourceKind, number | null>>;
+
+export interface Quotas {
+  of(projectId: string): Promise<QuotaLimits>;
+  set(projectId: string, changes: Partial<QuotaLimits>): Promise<void>;
+  /** Back to the defaults. */
+  reset(projectId: string): Promise<void>;
 }
 
 export interface TrafficSample {

@@ -1,0 +1,68 @@
+import { type Kysely, sql } from 'kysely';
+import { isUuid } from './rows.ts';
+import type { Database } from './schema.ts';
+import type { Amphorae } from './store.ts';
+
+/** An amphora with status DELETED is kept as a row and hidden here as everywhere. */
+export function amphorae(db: Kysely<Database>): Amphorae {
+  const present = db.selectFrom('amphorae').selectAll().where('status', '!=', 'DELETED');
+  return {
+    async of(loadBalancerId) {
+      if (!isUuid(loadBalancerId)) return [];
+      return present
+        .where('loadBalancerId', '=', loadBalancerId)
+        .orderBy('createdAt')
+        .orderBy('id')
+        .execute();
+    },
+
+    async get(id) {
+      return isUuid(id) ? present.where('id', '=', id).executeTakeFirst() : undefined;
+    },
+
+    async save(amphora) {
+      const { id: _, ...changes } = amphora;
+      await db
+        .insertInto('amphorae')
+        .values(amphora)
+        .onConflict((conflict) =>
+          conflict.column('id').doUpdateSet({
+            ...changes,
+            // A heartbeat may have come since the loop read the amphora.
+            lastHeartbeatAt: sql`greatest(amphorae.last_heartbeat_at, excluded.last_heartbeat_at)`,
+          }),
+        )
+        .execute();
+    },
+
+    async heard(id, at) {
+      if (!isUuid(id)) return false;
+      const rows = await db
+        .updateTable('amphorae')
+        .set({ lastHeartbeatAt: sql`greatest(last_heartbeat_at, ${at})` })
+        .where('id', '=', id)
+        .where('status', '!=', 'DELETED')
+        .returning('id')
+        .execute();
+      return rows.length === 1;
+    },
+
+    silentSince: (since) =>
+      present
+        .where('status', '=', 'ALLOCATED')
+        // One that was never heard is given time from the moment it was last written.
+        .where(sql<boolean>`coalesce(last_heartbeat_at, updated_at, created_at) < ${since}`)
+        .orderBy('createdAt')
+        .orderBy('id')
+        .execute(),
+
+    async countAllocated() {
+      const { count } = await db
+        .selectFrom('amphorae')
+        .select((eb) => eb.fn.countAll<number>().as('count'))
+        .where('status', '=', 'ALLOCATED')
+        .executeTakeFirstOrThrow();
+      return count;
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import pg from 'pg';
+import type { Log } from '../platform/log.ts';
+import { amphorae } from './amphorae.ts';
+import { flavors } from './flavors.ts';
+import { lists } from './lists.ts';
+import * as loadBalancers from './migrations/0001-load-balancers.ts';
+import { type QuotaDefaults, quotas } from './quotas.ts';
+import type { Database } from './schema.ts';
+import { statistics } from './statistics.ts';
+import type { Store } from './store.ts';
+import { trees } from './trees.ts';
+import { workQueue } from './work-queue.ts';
+
+export interface StoreOptions {
+  /** Name or address of the server, or the folder of its unix socket. */
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password?: string;
+  /** Connections at most, beside one for `work.listen`; default 10. */
+  readonly connections?: number;
+  /** Limits of projects that have none of their own; -1, unlimited, where nothing is said. */
+  readonly quotaDefaults?: Partial<QuotaDefaults>;
+  readonly log?: Log;
+}
+
+/** Named here and not found in a folder: programs are bundled into one file. */
+const migrations: Readonly<Record<string, Migration>> = { '0001-load-balancers': loadBalancers };
+
+/** Connects, and brings the tables to the newest form first; any number of programs may do so at once. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const connection: pg.ClientConfig = {
+    host: options.host,
+    port: options.port,
+    database: options.database,
+    user: options.user,
+    ...(options.password !== undefined && { password: options.password }),
+    application_name: 'livia',
+    // Compiling a statement takes longer than any of ours runs.
+    options: '-c jit=off',
+    types: { getTypeParser: typeParser },
+  };
+  const pool = new pg.Pool({ ...connection, max: options.connections ?? 10 });
+  // An idle connection that breaks is replaced at the next use; that use reports a server that is gone.
+  pool.on('error', (error) => options.log?.warn({ err: error }, 'an idle database connection broke'));
+  const db = new Kysely<Database>({
+    dialect: new PostgresDialect({ pool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  });
+  try {
+    await migrate(db);
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+  const work = workQueue(db, connection, options.log);
+  return {
+    trees: trees(db, options.quotaDefaults ?? {}),
+    lists: lists(db),
+    amphorae: amphorae(db),
+    flavors: flavors(db),
+    quotas: quotas(db),
+    statistics: statistics(db),
+    work,
+    close: async () => {
+      await work.close();
+      await db.destroy();
+    },
+  };
+}
+
+async function migrate(db: Kysely<Database>): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve({ ...migrations }) },
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) {
+    throw error instanceof Error ? error : new Error('the database could not be migrated', { cause: error });
+  }
+}
+
+/** Counters come as numbers: they stay below 2^53. */
+const typeParser: pg.CustomTypesConfig['getTypeParser'] = ((type: number, format?: 'text') =>
+  type === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(type, format)) as never;
