@@ -50,7 +50,7 @@ export async function openCgroups(
   refused: (place: Place, error: unknown) => void,
 ): Promise<Cgroups> {
   for (const place of places) {
-    const cgroups = cgroupsAt(place, `livia-${name}`);
+    const cgroups = cgroupsAt(place, name);
     try {
       await cgroups.create('probe', { memoryBytes: 2 ** 25, vcpus: 1 });
       await cgroups.remove('probe');
@@ -95,7 +95,9 @@ export function findPlaces(mountinfo: string, own: string): Place[] {
   return all.filter((place, index) => all.findIndex(({ memory }) => memory === place.memory) === index);
 }
 
-function cgroupsAt(place: Place, name: string): Cgroups {
+/** Groups `livia-<host>/<instance>` in the place. */
+export function cgroupsAt(place: Place, host: string): Cgroups {
+  const name = `livia-${host}`;
   const v1 = place.version === 'v1';
   const tops = place.cpu === undefined ? [place.memory] : [place.memory, place.cpu];
   const memory = (id: string, file = '') => join(place.memory, name, id, file);

@@ -22,7 +22,7 @@ export function untilCards(spec: InstanceSpec, groups: readonly string[]): strin
       'nsenter --mount=/proc/self/ns/mnt mount --make-rprivate / 2>/dev/null || true',
     'mount -t proc proc /proc',
     `mount -t tmpfs -o mode=755,size=${Math.floor(spec.memoryBytes / 4)} tmpfs /run`,
-    `echo ${quote(spec.name.slice(0, 63))} > /proc/sys/kernel/hostname`,
+    `hostname ${quote(spec.name.slice(0, 63))} || true`,
     // Addresses that are another amphora's at the moment can be listened on; IPv6 addresses are usable at once.
     'for setting in ipv4/ip_nonlocal_bind=1 ipv6/ip_nonlocal_bind=1 ipv6/conf/default/accept_dad=0',
     'do file=/proc/sys/net/${setting%=*}; if [ -e "$file" ]; then echo "${setting#*=}" > "$file"; fi; done',

@@ -12,6 +12,7 @@ import type { InstanceSpec, InstanceState } from './host.ts';
 import type { Networks } from './networks.ts';
 import {
   ended,
+  findProcess,
   isAlive,
   killProcess,
   type Process,
@@ -35,8 +36,13 @@ export interface Instances {
   kill(id: string): Promise<void>;
   observe(id: string): Promise<InstanceState>;
   onDeath(listener: DeathListener): void;
+  /** Those alive and those whose death was seen. */
   ids(): readonly string[];
 }
+
+// The parent of a first process stays outside its process namespace and passes on how it ended, as shells do. They die
+// together. (unshare's own --fork loses a death by signal up to util-linux 2.38.)
+const parent = 'setpriv --pdeathsig KILL sh; exit $?';
 
 /** How long the way to the image's own script may take before the boot is given up. */
 const bootLimitMs = 30_000;
@@ -121,13 +127,11 @@ export async function openInstances(options: {
     await mkdir(folder(id), { recursive: true, mode: 0o700 });
     const groups = await cgroups.create(id, spec);
     const child = await start(spec);
-    const ending = once(child, 'exit').then(([code, signal]: (number | string | null)[]) => ({
-      code: Number(code ?? 0),
-      signal: signal === null || signal === undefined ? null : String(signal),
-    }));
+    const ending = once(child, 'exit').then(([code]: (number | null)[]) => code ?? 137);
     try {
       const first = await bring(child, spec, groups);
       adopt(id, first, ending);
+      child.unref();
     } catch (error) {
       child.kill('SIGKILL');
       await ending;
@@ -139,8 +143,8 @@ export async function openInstances(options: {
   async function start(spec: InstanceSpec): Promise<ChildProcess> {
     const console = await open(folder(spec.id, 'console.log'), 'w', 0o600);
     try {
-      const namespaces = ['--pid', '--fork', '--kill-child', '--net', '--uts', '--mount'];
-      const child = spawn('unshare', [...namespaces, '--propagation', 'unchanged', 'sh'], {
+      const namespaces = ['--pid', '--net', '--uts', '--mount', '--propagation', 'unchanged'];
+      const child = spawn('unshare', [...namespaces, 'sh', '-c', parent], {
         detached: true,
         cwd: '/',
         stdio: ['pipe', console.fd, console.fd, 'pipe'],
@@ -184,14 +188,13 @@ export async function openInstances(options: {
       clearTimeout(limit);
       child.stdin?.destroy();
       says.destroy();
-      child.unref();
     }
   }
 
   return {
     boot,
     running: (id) => running.get(id),
-    ids: () => [...running.keys()],
+    ids: () => [...running.keys(), ...dead.keys()],
 
     async kill(id) {
       const entry = running.get(id);

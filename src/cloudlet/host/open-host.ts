@@ -24,7 +24,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const cloud = await openCloudNamespace({ stateDir, log });
   const networks = await openNetworks(cloud, name);
   const instances = await openInstances({ stateDir, adopt: cloud.adopted, cgroups, networks, log });
-  log.info({ limits: cgroups.version, adopted: instances.ids().length }, 'host is open');
+  log.info({ limits: cgroups.version, instances: instances.ids() }, 'host is open');
 
   // What is asked of one instance is done in the order of asking.
   const lanes = new Map<string, Promise<unknown>>();
