@@ -3,7 +3,15 @@ import { once } from 'node:events';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../platform/log.ts';
-import { ended, findProcess, killProcess, type Process, readRecord, writeRecord } from './processes.ts';
+import {
+  ended,
+  findProcess,
+  killProcess,
+  type Process,
+  readRecord,
+  searchPath,
+  writeRecord,
+} from './processes.ts';
 
 /** The network namespace with all bridges in it, apart from the machine's own network and its firewall. */
 export interface CloudNamespace {
@@ -47,6 +55,7 @@ export async function openCloudNamespace(options: { stateDir: string; log: Log }
         'the holder of the cloud network namespace died, starting another',
       );
       holder = await startHolder(['nsenter', `--net=${path}`], '', record);
+      if (closed) await killProcess(holder);
     }
   }
   keepHeld().catch((error: unknown) =>
@@ -72,6 +81,7 @@ async function startHolder(enter: readonly string[], before: string, record: str
     detached: true,
     cwd: '/',
     stdio: ['pipe', 'pipe', 'pipe'],
+    env: { PATH: searchPath },
   });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../platform/run.ts';
 import { fromCards, quote, untilCards } from './first-script.ts';
@@ -19,7 +19,7 @@ describe('a text in a shell script', () => {
   it('comes out as it went in, whatever is in it', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.string({ unit: fc.constantFrom(...'\'"\\$`\n\r\t #;&|<>(){}*?!~=-%aé') }),
+        fc.string({ unit: fc.constantFrom(...Array.from('\'"\\$`\n\r\t #;&|<>(){}*?!~=-%aé')) }),
         async (text) => {
           expect(await run(['sh', '-s'], { input: `printf %s ${quote(text)}\n` })).toBe(text);
         },

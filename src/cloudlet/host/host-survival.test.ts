@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run } from '../../platform/run.ts';
+import { run, tryRun } from '../../platform/run.ts';
 import { type Host, type HostNetwork, type InstanceSpec, type InstanceState, openHost } from './host.ts';
 import { aName, aNetwork, anInstance, ask, eventually, groupsOf, needRoot, quiet } from './host.fixture.ts';
 import { linksOf } from './links.ts';
@@ -151,49 +151,64 @@ describe('while the program lives', () => {
 });
 
 describe('without root', () => {
-  it('the same works inside one user namespace, only without limits', async () => {
-    const card = lan.card();
-    const folder = await mkdtemp(join(tmpdir(), 'livia-rootless-'));
-    try {
-      // The other user may be unable to read the project or the node that runs these tests.
-      const node = join(folder, 'node');
-      await copyFile(process.execPath, node);
-      const spec = anInstance({ nics: [card] });
-      const itsSpec = { ...spec, bootScript: spec.bootScript.replaceAll(process.execPath, node) };
-      const contents = `
-        import { openHost } from '${import.meta.dirname}/host.ts';
-        import { ask, quiet } from '${import.meta.dirname}/host.fixture.ts';
-        const host = await openHost({ stateDir: '${folder}/state', name: '${name}', log: quiet });
+  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  let folder: string;
+  let program: string[];
+  const card = lan.card();
+  const spec = anInstance({ nics: [card] });
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'livia-rootless-'));
+    // The other user may be unable to read the project or the node that runs these tests.
+    program = [join(folder, 'node'), join(folder, 'program.mjs')];
+    await copyFile(process.execPath, join(folder, 'node'));
+    const itsSpec = {
+      ...spec,
+      bootScript: spec.bootScript.replaceAll(process.execPath, join(folder, 'node')),
+    };
+    const contents = `
+      import { openHost } from '${import.meta.dirname}/host.ts';
+      import { ask, quiet } from '${import.meta.dirname}/host.fixture.ts';
+      const host = await openHost({ stateDir: '${folder}/state', name: '${name}', log: quiet });
+      try {
         await host.ensureNetwork(${JSON.stringify(lan.network)});
         await host.boot(${JSON.stringify(itsSpec)});
         const answer = await ask('${card.address}');
         const { alive } = await host.observe('${spec.id}');
+        console.log(JSON.stringify({ user: process.getuid(), limits: host.limits, alive, answer }));
+      } finally {
         await host.close();
-        console.log(JSON.stringify({ user: process.getuid(), limits: host.limits, alive, answer }));`;
-      const outfile = join(folder, 'rootless.mjs');
-      await build({
-        stdin: { contents, resolveDir: import.meta.dirname, loader: 'ts' },
-        outfile,
-        bundle: true,
-        platform: 'node',
-        format: 'esm',
-        banner: {
-          js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
-        },
-        logLevel: 'error',
-      });
-      await chown(folder, 65534, 65534);
-      await chmod(folder, 0o755);
-      const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-      const rootless = ['unshare', '-Urnm', '--kill-child', '--fork', node, outfile];
-      expect(JSON.parse(await run([...nobody, ...rootless], { cwd: folder }))).toEqual({
-        user: 0,
-        limits: 'none',
-        alive: true,
-        answer: `I am ${spec.name}`,
-      });
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+      }`;
+    await build({
+      stdin: { contents, resolveDir: import.meta.dirname, loader: 'ts' },
+      outfile: join(folder, 'program.mjs'),
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      banner: {
+        js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
+      },
+      logLevel: 'error',
+    });
+    await chown(folder, 65534, 65534);
+    await chmod(folder, 0o755);
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it.each([
+    ['user, network and mount namespace', ['-Urnm']],
+    ['user, network, mount and process namespace', ['-Urnmp', '--mount-proc']],
+  ])('the same works inside a %s, only without limits', async (_, namespaces) => {
+    const inside = ['unshare', ...namespaces, '--kill-child', '--fork'];
+    const said = await run([...nobody, ...inside, ...program], { cwd: folder });
+    expect(JSON.parse(said)).toEqual({ user: 0, limits: 'none', alive: true, answer: `I am ${spec.name}` });
+  });
+
+  it('and without a user namespace it says what is missing', async () => {
+    const { code, stderr } = await tryRun([...nobody, ...program], { cwd: folder });
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      'cannot make a network namespace (are you root, or in a user namespace?): unshare: ',
+    );
   });
 });

@@ -24,7 +24,7 @@ export interface Nic {
 
 /** A file put into the server before its first process starts; only ever kept in the server's own memory. */
 export interface BootFile {
-  /** Absolute, below /run or /tmp (all else is the machine's own disk). */
+  /** Below /run; all else is the machine's own disk. */
   readonly path: string;
   readonly content: string;
   /** Permission bits, such as 0o600. */
@@ -47,6 +47,7 @@ export interface InstanceState {
   /** PID 1 of the instance in the host's numbering. */
   readonly pid: number | null;
   readonly oomKills: number;
+  /** In use; null when it is dead or nothing is counted. */
   readonly memoryBytes: number | null;
   /** Why it died, a sentence. */
   readonly reason: string | null;

@@ -18,6 +18,7 @@ import {
   type Process,
   parseStat,
   readRecord,
+  searchPath,
   writeRecord,
 } from './processes.ts';
 
@@ -149,7 +150,7 @@ export async function openInstances(options: {
         cwd: '/',
         stdio: ['pipe', console.fd, console.fd, 'pipe'],
         env: {
-          PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+          PATH: searchPath,
           HOME: '/root',
           LIVIA_MEMORY_LIMIT_BYTES: String(spec.memoryBytes),
         },
@@ -219,7 +220,7 @@ export async function openInstances(options: {
         };
       }
       // Gone, but the watch has not come round yet.
-      if (entry !== undefined) return stateOfDead(id, undefined);
+      if (entry !== undefined) return stateOfDead(id, await entry.ending);
       return dead.get(id) ?? { alive: false, pid: null, oomKills: 0, memoryBytes: null, reason: null };
     },
 

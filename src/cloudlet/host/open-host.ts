@@ -26,12 +26,13 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const instances = await openInstances({ stateDir, adopt: cloud.adopted, cgroups, networks, log });
   log.info({ limits: cgroups.version, instances: instances.ids() }, 'host is open');
 
-  // What is asked of one instance is done in the order of asking.
+  // What is asked of one instance or network is done in the order of asking.
   const lanes = new Map<string, Promise<unknown>>();
   let closed = false;
   function inTurn<T>(id: string, act: () => Promise<T>): Promise<T> {
     if (closed) return Promise.reject(new Error('the host is closed'));
-    if (!/^[0-9a-zA-Z-]{1,64}$/.test(id)) return Promise.reject(new Error(`not an instance's id: ${id}`));
+    if (!/^[0-9a-zA-Z-]{1,64}$/.test(id))
+      return Promise.reject(new Error(`not an id: ${JSON.stringify(id)}`));
     const turn = (lanes.get(id) ?? Promise.resolve()).then(act, act);
     lanes.set(id, turn);
     const leave = () => {
@@ -43,8 +44,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
 
   return {
     limits: cgroups.version,
-    ensureNetwork: (network) => networks.ensure(network),
-    removeNetwork: (id) => networks.remove(id),
+    ensureNetwork: (network) => inTurn(network.id, () => networks.ensure(network)),
+    removeNetwork: (id) => inTurn(id, () => networks.remove(id)),
     boot: (spec) => inTurn(spec.id, () => instances.boot(spec)),
     kill: (id) => inTurn(id, () => instances.kill(id)),
     observe: (id) => instances.observe(id),

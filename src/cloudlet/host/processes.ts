@@ -13,6 +13,9 @@ export function parseStat(text: string): Process & { readonly state: string } {
   return { pid: Number.parseInt(text, 10), state: fields[0] ?? '', startTime: fields[19] ?? '' };
 }
 
+/** Where processes that outlive us find programs; nothing else of our environment is theirs. */
+export const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** Undefined: there is none of that number, or only its remains are (a zombie). */
 export async function findProcess(pid: number): Promise<Process | undefined> {
   let text: string;
