@@ -1,0 +1,158 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildApi } from '../src/api/server.ts';
+import type { Clouds } from '../src/clouds/clouds.ts';
+import { connectClouds } from '../src/clouds/connect-clouds.ts';
+import { startReceiver } from '../src/health/receiver.ts';
+import { keepWatch, SilenceWatch } from '../src/health/stale.ts';
+import { type OpenedAuthority, openAuthority } from '../src/pki/authority-folder.ts';
+import { heartbeatKey, openSecretKey } from '../src/pki/heartbeat-key.ts';
+import { loadConfig } from '../src/platform/config.ts';
+import { type Log, makeLog } from '../src/platform/log.ts';
+import { Settings } from '../src/platform/settings.ts';
+import { keepHouse } from '../src/reconcile/housekeeping.ts';
+import { reconcile } from '../src/reconcile/load-balancer.ts';
+import { startLoop } from '../src/reconcile/loop.ts';
+import { openStore } from '../src/store/open-store.ts';
+import type { Store } from '../src/store/store.ts';
+
+const roles = ['api', 'worker', 'health'] as const;
+type Role = (typeof roles)[number];
+
+/** What the roles share, and how each ends: the last started first. */
+interface Server {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly clouds: Clouds;
+  readonly authority: OpenedAuthority;
+  readonly secretKey: Buffer;
+  readonly watch: SilenceWatch;
+  readonly log: Log;
+  readonly endings: (() => unknown)[];
+}
+
+async function startApi({ settings: { api }, store, clouds, log, endings }: Server): Promise<void> {
+  const app = buildApi({
+    ...clouds,
+    store,
+    log,
+    clock: () => new Date(),
+    newId: randomUUID,
+    config: { paginationMaxLimit: api.page_limit, apiBaseUri: api.base_uri ?? null },
+  });
+  const address = await app.listen({ host: api.host, port: api.port });
+  endings.push(() => app.close());
+  log.info({ address }, 'the API listens');
+}
+
+async function startWorker(server: Server): Promise<void> {
+  const { settings, store, log, watch, endings } = server;
+  const context = { ...server, listeningSince: () => watch.listeningSince };
+  const loop = await startLoop({
+    work: store.work,
+    run: (key, options) => reconcile(key, context, options),
+    owner: `${hostname()}-${process.pid}-${randomUUID()}`,
+    log,
+    parallel: settings.worker.parallel,
+    leaseMs: settings.worker.lease_seconds * 1000,
+  });
+  endings.push(() => loop.stop(), keepHouse(store.work, log));
+}
+
+async function startHealth(server: Server): Promise<void> {
+  const { settings, store, secretKey, watch, log, endings } = server;
+  const { host, port } = settings.health;
+  const receiver = await startReceiver({
+    store,
+    host,
+    port,
+    log,
+    keyOf: (id) => heartbeatKey(secretKey, id),
+  });
+  endings.push(() => receiver.close(), keepWatch(watch, log));
+  log.info({ host, port: receiver.port }, 'heartbeats are listened to');
+}
+
+async function serve(configPath: string, wantedRoles: readonly Role[]): Promise<void> {
+  const settings = await loadConfig(Settings, configPath);
+  const log = makeLog('livia-server');
+  const { database, keystone, pki, health, amphora } = settings;
+  const [authority, secretKey] = await Promise.all([
+    openAuthority(pki.dir),
+    openSecretKey(pki.secret_key_file),
+  ]);
+  const { name, ...address } = database;
+  const store = await openStore({ ...address, database: name, log });
+  const clouds = connectClouds({
+    session: {
+      authUrl: keystone.auth_url,
+      username: keystone.username,
+      password: keystone.password,
+      projectName: keystone.project_name,
+      userDomainName: keystone.user_domain_name,
+      projectDomainName: keystone.project_domain_name,
+      region: keystone.region,
+      interface: keystone.interface,
+    },
+    agent: {
+      caPem: authority.certificatePem,
+      ...authority.controller,
+      port: amphora.agent_port,
+    },
+  });
+  const watch = new SilenceWatch({
+    store,
+    timeoutMs: health.heartbeat_timeout_seconds * 1000,
+    share: health.failover_threshold_share,
+    log,
+  });
+  const endings: Server['endings'] = [() => store.close(), () => clouds.close()];
+  const server: Server = { settings, store, clouds, authority, secretKey, watch, log, endings };
+  const end = async (signal: string): Promise<void> => {
+    log.info({ signal }, 'stopping');
+    // What still hangs after this is cut off; the next start takes it up.
+    void sleep(10_000, undefined, { ref: false }).then(() => process.exit(1));
+    try {
+      for (const ending of endings.toReversed()) await ending();
+      process.exit(0);
+    } catch (error) {
+      log.error({ err: error }, 'could not stop in order');
+      process.exit(1);
+    }
+  };
+  process.once('SIGTERM', (signal) => void end(signal));
+  process.once('SIGINT', (signal) => void end(signal));
+
+  const starts: Record<Role, (server: Server) => Promise<void>> = {
+    api: startApi,
+    worker: startWorker,
+    health: startHealth,
+  };
+  for (const role of roles.filter((candidate) => wantedRoles.includes(candidate))) await starts[role](server);
+  log.info({ roles: wantedRoles }, 'ready');
+}
+
+function parseRoles(text: string): readonly Role[] {
+  return text.split(',').map((word) => {
+    const role = roles.find((candidate) => candidate === word.trim());
+    if (role === undefined) throw new InvalidArgumentError(`a role is one of ${roles.join(', ')}.`);
+    return role;
+  });
+}
+
+const program = new Command('livia-server')
+  .description('the control plane: Octavia API, loop, heartbeats')
+  .requiredOption('--config <file>', 'livia.toml')
+  .option('--roles <roles>', `some of ${roles.join(',')}`, parseRoles, roles)
+  .action(async ({ config, roles: wantedRoles }: { config: string; roles: readonly Role[] }) => {
+    await serve(config, wantedRoles);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`livia-server: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}

@@ -1,0 +1,207 @@
+import type { Amphora, AmphoraRole } from '../lb/amphora.ts';
+import { type Tree, treeLists } from '../lb/tree.ts';
+import { type Guard, wantedGuard } from './guard.ts';
+import type { Step } from './steps.ts';
+
+export interface Wanted {
+  readonly tree: Tree;
+  /** Milliseconds from an amphora's row to an agent that answers. */
+  readonly bootDeadlineMs: number;
+}
+
+/** What is. */
+export interface Seen {
+  readonly now: Date;
+  /** The guard as last ensured in this run; undefined: not yet. */
+  readonly guard: Guard | undefined;
+  readonly vipPort: 'there' | 'missing';
+  /** Rows that are not DELETED. */
+  readonly amphorae: readonly SeenAmphora[];
+  /** So many amphorae are silent at once that we should rather doubt ourselves. */
+  readonly massSilence: boolean;
+  /** The load balancer's own security group was removed in this run. */
+  readonly groupRemoved: boolean;
+  /** An amphora could not take all of what it was given in this run. */
+  readonly failures: boolean;
+  /** The generation written back as come true in this run. */
+  readonly settled: number | undefined;
+}
+
+export interface SeenAmphora {
+  readonly row: Amphora;
+  /** `unwatched`: there was no reason to look. */
+  readonly server: SeenServer | 'gone' | 'unwatched';
+  readonly managementPortId: string | undefined;
+  readonly vrrpPortId: string | undefined;
+  /** Every port made for it, those that nobody knows of any more too. */
+  readonly portIds: readonly string[];
+  /** A number: the agent answered, and runs this generation (-1: none yet). `unasked`: there was no reason to ask. */
+  readonly agent: number | 'unreachable' | 'unasked';
+  /** No heartbeat for longer than the limit. */
+  readonly silent: boolean;
+  /** Why the last push of this run did not go through. */
+  readonly trouble: string | undefined;
+  /** The last generation it confirmed in this run. */
+  readonly confirmed: number | undefined;
+}
+
+export interface SeenServer {
+  readonly id: string;
+  /** Nova's. */
+  readonly status: string;
+  readonly fault: string | null;
+  /** Its removal was asked for in this run. */
+  readonly leaving: boolean;
+}
+
+/** The next steps, which may be taken side by side; empty when all is as it should be. */
+export function plan(wanted: Wanted, seen: Seen): readonly Step[] {
+  const { loadBalancer } = wanted.tree;
+  if (loadBalancer.provisioningStatus === 'PENDING_DELETE') return planRemoval(wanted, seen);
+  if (loadBalancer.topology !== 'SINGLE') {
+    return [{ kind: 'refuse', reason: `The topology ${loadBalancer.topology} is not offered yet.` }];
+  }
+  const { chosen, surplus } = chooseAmphorae(seen.amphorae);
+  const serving = [
+    ...planSurroundings(wanted, seen),
+    ...missingRoles(chosen).map((role): Step => ({ kind: 'open-amphora', role })),
+    ...chosen.flatMap((amphora) => planAmphora(wanted, seen, amphora)),
+  ];
+  // What is only to be cleared away holds nobody up.
+  return [
+    ...(serving.length > 0 ? serving : planSettlement(wanted, seen)),
+    ...surplus.flatMap(planAmphoraRemoval),
+  ];
+}
+
+function planSurroundings({ tree }: Wanted, seen: Seen): readonly Step[] {
+  const steps: Step[] = [];
+  if (seen.vipPort === 'missing') steps.push({ kind: 'repair-vip-port' });
+  const guard = wantedGuard(tree);
+  if (JSON.stringify(guard) !== JSON.stringify(seen.guard)) {
+    const serving = seen.amphorae.filter(({ row }) => row.status === 'ALLOCATED');
+    const portIds = serving.map((amphora) => amphora.vrrpPortId).filter((id) => id !== undefined);
+    steps.push({ kind: 'ensure-guard', guard, portIds });
+  }
+  return steps;
+}
+
+/** One amphora per role: those that serve first, then the oldest. The others are to go. */
+function chooseAmphorae(amphorae: readonly SeenAmphora[]): {
+  chosen: readonly SeenAmphora[];
+  surplus: readonly SeenAmphora[];
+} {
+  const serving = ({ row }: SeenAmphora): number => (row.status === 'ALLOCATED' ? 0 : 1);
+  const ranked = amphorae.toSorted(
+    (a, b) => serving(a) - serving(b) || a.row.createdAt.getTime() - b.row.createdAt.getTime(),
+  );
+  const chosen = new Map<AmphoraRole, SeenAmphora>();
+  for (const amphora of ranked) {
+    const lost = amphora.row.status === 'PENDING_DELETE' || amphora.row.status === 'ERROR';
+    if (!lost && !chosen.has(amphora.row.role)) chosen.set(amphora.row.role, amphora);
+  }
+  const kept = new Set(chosen.values());
+  return { chosen: [...kept], surplus: amphorae.filter((amphora) => !kept.has(amphora)) };
+}
+
+function missingRoles(chosen: readonly SeenAmphora[]): readonly AmphoraRole[] {
+  return chosen.length === 0 ? ['STANDALONE'] : [];
+}
+
+function planAmphora(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {
+  const { row } = amphora;
+  const reason = whyLost(wanted, seen, amphora);
+  if (reason !== undefined) {
+    const condemn: Step = { kind: 'condemn', amphoraId: row.id, reason };
+    // One that never served is made again only after a pause: the cloud may refuse the next as well.
+    return row.status === 'ALLOCATED' ? [condemn] : [condemn, { kind: 'back-off', reason }];
+  }
+  return row.status === 'ALLOCATED' ? planServing(wanted, amphora) : planBoot(wanted, seen, amphora);
+}
+
+/** Why the amphora will never serve (again); undefined while there is hope. */
+function whyLost(wanted: Wanted, seen: Seen, { row, server, agent, silent, vrrpPortId }: SeenAmphora) {
+  if (server === 'gone' && row.computeId !== null) return `The server ${row.computeId} is gone.`;
+  if (typeof server === 'object' && (server.status === 'ERROR' || server.status === 'DELETED')) {
+    return `The server ${server.id} is ${server.status}: ${server.fault ?? 'no reason given'}`;
+  }
+  if (row.computeId !== null && vrrpPortId === undefined) return `The port ${row.vrrpPortId} is gone.`;
+  if (row.status === 'ALLOCATED') {
+    if (agent === 'unreachable' && silent && !seen.massSilence) {
+      return `The amphora ${row.id} neither sends heartbeats nor answers.`;
+    }
+    return undefined;
+  }
+  const late = seen.now.getTime() - row.createdAt.getTime() > wanted.bootDeadlineMs;
+  return late && typeof server === 'object' && typeof agent !== 'number'
+    ? `The agent of amphora ${row.id} did not answer in time.`
+    : undefined;
+}
+
+function planServing({ tree }: Wanted, { row, agent, trouble, confirmed }: SeenAmphora): readonly Step[] {
+  const { generation } = tree.loadBalancer;
+  if (trouble !== undefined) return [{ kind: 'back-off', reason: trouble }];
+  if (confirmed === generation) return [];
+  if (agent === 'unreachable')
+    return [{ kind: 'back-off', reason: `The amphora ${row.id} does not answer.` }];
+  const behind = row.appliedGeneration !== generation || (agent !== 'unasked' && agent !== generation);
+  return behind || !atRest(tree) ? [{ kind: 'push', amphoraId: row.id, generation }] : [];
+}
+
+function planBoot({ tree }: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {
+  const { row, server, managementPortId, vrrpPortId, agent, trouble } = amphora;
+  const amphoraId = row.id;
+  if (trouble !== undefined) return [{ kind: 'back-off', reason: trouble }];
+  if (typeof server === 'object') {
+    if (row.computeId !== server.id) return [{ kind: 'adopt-server', amphoraId, serverId: server.id }];
+    if (typeof agent !== 'number') {
+      return [{ kind: 'wait', reason: `The amphora ${amphoraId} is booting.` }];
+    }
+    return [{ kind: 'push', amphoraId, generation: tree.loadBalancer.generation }];
+  }
+  const linked = row.lbNetworkIp !== null && row.vrrpPortId !== null;
+  if (managementPortId !== undefined && vrrpPortId === row.vrrpPortId && linked) {
+    return [{ kind: 'boot-server', amphoraId }];
+  }
+  const ready = seen.guard !== undefined && seen.vipPort === 'there';
+  return ready ? [{ kind: 'ensure-ports', amphoraId }] : [];
+}
+
+function planSettlement({ tree }: Wanted, seen: Seen): readonly Step[] {
+  const { generation } = tree.loadBalancer;
+  const open = !atRest(tree) || seen.failures;
+  return open && seen.settled !== generation ? [{ kind: 'settle', generation }] : [];
+}
+
+/** Amphorae first, for a group in use cannot go; the row of the load balancer last, for it is what we remember by. */
+function planRemoval({ tree }: Wanted, seen: Seen): readonly Step[] {
+  const { generation, vipPortId, vipPortOwned } = tree.loadBalancer;
+  if (seen.amphorae.length > 0) return seen.amphorae.flatMap(planAmphoraRemoval);
+  const steps: Step[] = [];
+  if (!seen.groupRemoved) steps.push({ kind: 'remove-security-group' });
+  if (vipPortOwned && seen.vipPort === 'there') steps.push({ kind: 'remove-port', portId: vipPortId });
+  return steps.length > 0 ? steps : [{ kind: 'settle', generation }];
+}
+
+/** Server first, then what it held, then the row. */
+function planAmphoraRemoval(amphora: SeenAmphora): readonly Step[] {
+  const { row, server, portIds } = amphora;
+  if (row.status !== 'PENDING_DELETE') {
+    return [{ kind: 'condemn', amphoraId: row.id, reason: 'It is not needed any more.' }];
+  }
+  if (typeof server === 'object' && server.status !== 'DELETED') {
+    return server.leaving
+      ? [{ kind: 'wait', reason: `The server ${server.id} is leaving.` }]
+      : [{ kind: 'remove-server', serverId: server.id }];
+  }
+  if (portIds.length > 0) return portIds.map((portId) => ({ kind: 'remove-port', portId }));
+  return [{ kind: 'close-amphora', amphoraId: row.id }];
+}
+
+/** Nothing waits for an amphora: all is ACTIVE. What is ERROR is tried again. */
+export function atRest(tree: Tree): boolean {
+  return (
+    tree.loadBalancer.provisioningStatus === 'ACTIVE' &&
+    treeLists.every((list) => tree[list].every((object) => object.provisioningStatus === 'ACTIVE'))
+  );
+}

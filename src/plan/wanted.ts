@@ -1,0 +1,218 @@
+import type { HealthMonitor } from '../lb/health-monitor.ts';
+import type { Listener } from '../lb/listener.ts';
+import type { LoadBalancer } from '../lb/load-balancer.ts';
+import type { Pool } from '../lb/pool.ts';
+import type { Resource } from '../lb/resource.ts';
+import type { Tree } from '../lb/tree.ts';
+import type {
+  WantedAmphora,
+  WantedBackendTls,
+  WantedHealthMonitor,
+  WantedInterface,
+  WantedL7Policy,
+  WantedListener,
+  WantedMember,
+  WantedPool,
+} from '../wire/wanted.ts';
+import {
+  listenerTls,
+  poolTls,
+  type SecretFacts,
+  secretRefs,
+  type SecretRefs,
+  terminatesTls,
+} from './wanted-tls.ts';
+
+/** A card of an amphora on the VIP network, as Neutron shows it. */
+export interface VipCard {
+  readonly macAddress: string;
+  readonly fixedIps: readonly Address[];
+}
+
+export interface Address {
+  readonly subnetId: string;
+  readonly ipAddress: string;
+}
+
+export interface SubnetFacts {
+  readonly cidr: string;
+  readonly gatewayIp: string | null;
+}
+
+/** What the tree does not say itself. */
+export interface AmphoraFacts extends SecretFacts {
+  readonly card: VipCard;
+  readonly vips: readonly Address[];
+  /** By id: those of the card and of the VIPs. */
+  readonly subnets: ReadonlyMap<string, SubnetFacts>;
+}
+
+/** The references whose secrets `wantedAmphora` needs for this tree. */
+export function neededSecrets(tree: Tree): SecretRefs {
+  return secretRefs(tree.listeners.filter(served), tree.pools.filter(served));
+}
+
+/**
+ * What one amphora is to do for a tree, and the objects that cannot be as wished with the reason, by id. A listener
+ * whose certificates are gone stays in the wish with that reason; a pool is left out, for traffic must not reach
+ * members unproven.
+ */
+export function wantedAmphora(
+  tree: Tree,
+  facts: AmphoraFacts,
+): { readonly wanted: WantedAmphora; readonly failed: ReadonlyMap<string, string> } {
+  const failed = new Map<string, string>();
+  const pools: WantedPool[] = [];
+  for (const pool of tree.pools.filter(served)) {
+    const tls = pool.tlsEnabled ? poolTls(pool, facts) : { value: null };
+    if ('unavailable' in tls) failed.set(pool.id, tls.unavailable);
+    else pools.push(wantedPool(tree, pool, tls.value));
+  }
+  const poolIds = new Set(pools.map((pool) => pool.id));
+  const listeners = tree.listeners
+    .filter(served)
+    .map((listener) => wantedListener(tree, listener, poolIds, facts));
+  for (const listener of listeners) {
+    const reason = listener.tls?.unavailable ?? null;
+    if (reason !== null) failed.set(listener.id, reason);
+  }
+  const { loadBalancer } = tree;
+  const wanted: WantedAmphora = {
+    wire: 1,
+    generation: loadBalancer.generation,
+    loadBalancer: {
+      id: loadBalancer.id,
+      projectId: loadBalancer.projectId,
+      enabled: loadBalancer.adminStateUp,
+      vipAddresses: facts.vips.map((vip) => vip.ipAddress),
+    },
+    interfaces: [vipInterface(facts)],
+    listeners,
+    pools,
+  };
+  return { wanted, failed };
+}
+
+/** The VIPs, primary first; the subnet of a VIP chosen by port alone is the one its port has it in. */
+export function vipsOf(loadBalancer: LoadBalancer, vipPortIps: readonly Address[]): readonly Address[] {
+  const subnetId =
+    loadBalancer.vipSubnetId ?? vipPortIps.find((ip) => ip.ipAddress === loadBalancer.vipAddress)?.subnetId;
+  const primary = subnetId === undefined ? [] : [{ subnetId, ipAddress: loadBalancer.vipAddress }];
+  return [...primary, ...loadBalancer.additionalVips];
+}
+
+/** Enabled and not on its way out. */
+function served(object: Resource): boolean {
+  return object.adminStateUp && object.provisioningStatus !== 'PENDING_DELETE';
+}
+
+function vipInterface({ card, vips, subnets }: AmphoraFacts): WantedInterface {
+  const subnetOf = (id: string): SubnetFacts => {
+    const subnet = subnets.get(id);
+    if (subnet === undefined) throw new Error(`the subnet ${id} was not read`);
+    return subnet;
+  };
+  const withPrefix = ({ subnetId, ipAddress }: Address): string =>
+    `${ipAddress}/${subnetOf(subnetId).cidr.split('/')[1] ?? ''}`;
+  const gateways = [...card.fixedIps, ...vips].map((ip) => subnetOf(ip.subnetId).gatewayIp);
+  return {
+    mac: card.macAddress.toLowerCase(),
+    addresses: card.fixedIps.map(withPrefix),
+    vips: vips.map(withPrefix),
+    gateways: [...new Set(gateways.filter((gateway) => gateway !== null))],
+  };
+}
+
+function wantedListener(
+  tree: Tree,
+  listener: Listener,
+  poolIds: ReadonlySet<string>,
+  facts: SecretFacts,
+): WantedListener {
+  const { defaultPoolId } = listener;
+  return {
+    id: listener.id,
+    protocol: listener.protocol,
+    port: listener.protocolPort,
+    connectionLimit: listener.connectionLimit ?? -1,
+    defaultPoolId: defaultPoolId !== null && poolIds.has(defaultPoolId) ? defaultPoolId : null,
+    insertHeaders: { ...listener.insertHeaders },
+    timeoutClientData: listener.timeoutClientData,
+    timeoutMemberConnect: listener.timeoutMemberConnect,
+    timeoutMemberData: listener.timeoutMemberData,
+    timeoutTcpInspect: listener.timeoutTcpInspect,
+    allowedCidrs: listener.allowedCidrs === null ? null : [...listener.allowedCidrs],
+    tls: terminatesTls(listener) ? listenerTls(listener, facts) : null,
+    l7Policies: wantedPolicies(tree, listener.id, poolIds),
+  };
+}
+
+function wantedPolicies(tree: Tree, listenerId: string, poolIds: ReadonlySet<string>): WantedL7Policy[] {
+  return tree.l7Policies
+    .filter((policy) => policy.listenerId === listenerId && served(policy))
+    .filter((policy) => policy.redirectPoolId === null || poolIds.has(policy.redirectPoolId))
+    .toSorted((a, b) => a.position - b.position)
+    .map((policy) => ({
+      id: policy.id,
+      action: policy.action,
+      redirectPoolId: policy.redirectPoolId,
+      redirectUrl: policy.redirectUrl,
+      redirectPrefix: policy.redirectPrefix,
+      redirectHttpCode: policy.redirectHttpCode,
+      rules: tree.l7Rules
+        .filter((rule) => rule.l7PolicyId === policy.id && served(rule))
+        .map(({ id, type, compareType, key, value, invert }) => ({
+          id,
+          type,
+          compareType,
+          key,
+          value,
+          invert,
+        })),
+    }))
+    .filter((policy) => policy.rules.length > 0);
+}
+
+function wantedPool(tree: Tree, pool: Pool, tls: WantedBackendTls | null): WantedPool {
+  const monitor = tree.healthMonitors.find((candidate) => candidate.poolId === pool.id && served(candidate));
+  return {
+    id: pool.id,
+    protocol: pool.protocol,
+    algorithm: pool.lbAlgorithm,
+    sessionPersistence: pool.sessionPersistence,
+    tls,
+    members: wantedMembers(tree, pool.id),
+    healthMonitor: monitor === undefined ? null : wantedMonitor(monitor),
+  };
+}
+
+function wantedMembers(tree: Tree, poolId: string): WantedMember[] {
+  return tree.members
+    .filter((member) => member.poolId === poolId && member.provisioningStatus !== 'PENDING_DELETE')
+    .map((member) => ({
+      id: member.id,
+      address: member.address,
+      port: member.protocolPort,
+      weight: member.weight,
+      backup: member.backup,
+      enabled: member.adminStateUp,
+      monitorAddress: member.monitorAddress,
+      monitorPort: member.monitorPort,
+    }));
+}
+
+function wantedMonitor(monitor: HealthMonitor): WantedHealthMonitor {
+  return {
+    id: monitor.id,
+    type: monitor.type,
+    delay: monitor.delay,
+    timeout: monitor.timeout,
+    rise: monitor.maxRetries,
+    fall: monitor.maxRetriesDown,
+    httpMethod: monitor.httpMethod,
+    urlPath: monitor.urlPath,
+    expectedCodes: monitor.expectedCodes,
+    httpVersion: monitor.httpVersion,
+    domainName: monitor.domainName,
+  };
+}

@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DriverError } from '../clouds/errors.ts';
+import { plan, type Wanted } from '../plan/plan.ts';
+import type { Step } from '../plan/steps.ts';
+import { apply, type Deed } from './apply.ts';
+import { type Context, Run } from './context.ts';
+import { observe } from './observe.ts';
+import { givenUp } from './settlement.ts';
+
+/** How a run on a load balancer ended. */
+export type Rest =
+  /** All is as it should be. */
+  | { readonly kind: 'done' }
+  /** Something is under way elsewhere, longer than a run waits. */
+  | { readonly kind: 'under-way'; readonly reason: string }
+  /** Settled, but something in it is not as wished; shown where it is. */
+  | { readonly kind: 'imperfect'; readonly reason: string }
+  /** It did not work out. `never`: not before somebody changes something. */
+  | { readonly kind: 'failed'; readonly retry: 'later' | 'never'; readonly reason: string };
+
+export interface RunOptions {
+  /** Aborted: the run ends with the `signal`'s reason before its next step. */
+  readonly signal: AbortSignal;
+  /** Since when runs on this load balancer have failed, the first time undefined. */
+  readonly failingSince: Date | undefined;
+}
+
+const lookAgainMs = 50;
+/** A run gives its place to others when a server takes this long. */
+const patienceMs = 5000;
+
+/**
+ * Brings one load balancer to where it should be: look, plan, take the steps, until nothing is left to do. May be cut
+ * off anywhere; the next run looks anew. Throws only for a lost database, or the abort.
+ */
+export async function reconcile(key: string, context: Context, options: RunOptions): Promise<Rest> {
+  const rest = await work(key, context, options.signal).catch((error: unknown): Rest => {
+    options.signal.throwIfAborted();
+    if (error instanceof DriverError) return { kind: 'failed', retry: error.retry, reason: error.message };
+    context.log.error({ err: error, loadBalancerId: key }, 'a run ended in an error of our own');
+    return { kind: 'failed', retry: 'later', reason: 'An internal error; see the log of the controller.' };
+  });
+  const { failingSince } = options;
+  const deadlineMs = context.settings.worker.build_deadline_seconds * 1000;
+  const overdue = failingSince !== undefined && Date.now() - failingSince.getTime() > deadlineMs;
+  if (rest.kind === 'failed' && (rest.retry === 'never' || overdue)) {
+    await context.store.trees.settle(key, (tree) => givenUp(tree, rest.reason, new Date()));
+  }
+  return rest;
+}
+
+async function work(key: string, context: Context, signal: AbortSignal): Promise<Rest> {
+  const run = new Run();
+  const patientUntil = Date.now() + patienceMs;
+  for (;;) {
+    signal.throwIfAborted();
+    const [tree, rows] = await Promise.all([context.store.trees.read(key), context.store.amphorae.of(key)]);
+    if (tree === undefined) return { kind: 'done' };
+    const wanted: Wanted = {
+      tree,
+      bootDeadlineMs: context.settings.worker.boot_deadline_seconds * 1000,
+    };
+    const present = rows.filter((row) => row.status !== 'DELETED');
+    const steps = plan(wanted, await observe(context, run, tree, present));
+    signal.throwIfAborted();
+    const deeds = steps.filter(isDeed);
+    await allOf(deeds.map((step) => apply(context, run, tree, present, step)));
+
+    const halt = steps.find((step) => step.kind === 'refuse' || step.kind === 'back-off');
+    if (halt !== undefined) {
+      return { kind: 'failed', retry: halt.kind === 'refuse' ? 'never' : 'later', reason: halt.reason };
+    }
+    if (deeds.length > 0) continue;
+    const [wait] = steps.filter((step) => step.kind === 'wait');
+    if (wait === undefined) return restOf(run);
+    if (Date.now() > patientUntil) return { kind: 'under-way', reason: wait.reason };
+    await sleep(lookAgainMs, undefined, { signal });
+  }
+}
+
+/** What could not be as wished is tried again now and then. */
+function restOf({ failed }: Run): Rest {
+  const [reason] = failed.values();
+  return reason === undefined ? { kind: 'done' } : { kind: 'imperfect', reason };
+}
+
+function isDeed(step: Step): step is Deed {
+  return step.kind !== 'wait' && step.kind !== 'back-off' && step.kind !== 'refuse';
+}
+
+/** Lets all come to an end, then throws the first error: nothing goes on behind our back. */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
+}

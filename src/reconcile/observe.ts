@@ -1,0 +1,142 @@
+import { DriverError } from '../clouds/errors.ts';
+import type { Port, Server } from '../clouds/clouds.ts';
+import type { Amphora } from '../lb/amphora.ts';
+import { silenceLimit } from '../lb/silence.ts';
+import type { Tree } from '../lb/tree.ts';
+import { atRest, type Seen, type SeenAmphora } from '../plan/plan.ts';
+import { names } from '../plan/steps.ts';
+import type { Context, Run } from './context.ts';
+
+/**
+ * Looks at what is. An amphora that serves is trusted until there is a doubt (silence, an unanswered call): then its
+ * agent and its server are asked. One that is made or taken away is looked for by name, which finds what a crash left.
+ */
+export async function observe(
+  context: Context,
+  run: Run,
+  tree: Tree,
+  rows: readonly Amphora[],
+): Promise<Seen> {
+  const [vipPort, amphorae] = await Promise.all([
+    run.vipPort ?? context.clouds.networking.port(tree.loadBalancer.vipPortId),
+    Promise.all(rows.map((row) => observeAmphora(context, run, tree, row))),
+  ]);
+  run.vipPort = vipPort;
+  const suspects = amphorae.some((amphora) => amphora.silent && amphora.agent === 'unreachable');
+  return {
+    now: new Date(),
+    guard: run.guard,
+    vipPort: vipPort === undefined ? 'missing' : 'there',
+    amphorae,
+    massSilence: suspects && (await tooManySilent(context)),
+    groupRemoved: run.groupRemoved,
+    failures: [...run.confirmed.values()].some((confirmation) => confirmation.failed.size > 0),
+    settled: run.settled,
+  };
+}
+
+function observeAmphora(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
+  const serves = row.status === 'ALLOCATED' && tree.loadBalancer.provisioningStatus !== 'PENDING_DELETE';
+  return serves ? observeServing(context, run, tree, row) : observeChanging(context, run, row);
+}
+
+async function observeServing(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
+  const { networking } = context.clouds;
+  const silent = isSilent(context, row);
+  const doubtful = silent || run.troubles.has(row.id);
+  const confirmed = run.confirmed.get(row.id)?.generation;
+  const due = row.appliedGeneration !== tree.loadBalancer.generation || !atRest(tree);
+  const trusted = !doubtful && (due || confirmed !== undefined);
+  const [agent, vrrpPort, server] = await Promise.all([
+    trusted ? ('unasked' as const) : askAgent(context, row),
+    run.vrrpPorts.get(row.id) ?? (row.vrrpPortId === null ? undefined : networking.port(row.vrrpPortId)),
+    doubtful ? observeServer(context, row) : ('unwatched' as const),
+  ]);
+  if (vrrpPort !== undefined) run.vrrpPorts.set(row.id, vrrpPort);
+  const looked =
+    agent === 'unreachable' && server === 'unwatched' ? await observeServer(context, row) : server;
+  return {
+    row,
+    server: seenServer(run, looked),
+    managementPortId: undefined,
+    vrrpPortId: vrrpPort?.id,
+    portIds: [],
+    agent,
+    silent,
+    trouble: run.troubles.get(row.id),
+    confirmed,
+  };
+}
+
+async function observeChanging(context: Context, run: Run, row: Amphora): Promise<SeenAmphora> {
+  const { networking } = context.clouds;
+  const { id } = row;
+  const portsOf = (
+    known: ReadonlyMap<string, Port>,
+    name: string,
+  ): readonly Port[] | Promise<readonly Port[]> => {
+    const port = row.status === 'BOOTING' ? known.get(id) : undefined;
+    return port === undefined ? networking.portsNamed(name) : [port];
+  };
+  const [server, agent, managementPorts, vrrpPorts] = await Promise.all([
+    observeServer(context, row),
+    row.status === 'BOOTING' ? askAgent(context, row) : ('unasked' as const),
+    portsOf(run.managementPorts, names.managementPort(id)),
+    portsOf(run.vrrpPorts, names.vrrpPort(id)),
+  ]);
+  const managementPort = managementPorts[0];
+  const vrrpPort = vrrpPorts.find((port) => port.id === row.vrrpPortId) ?? vrrpPorts[0];
+  if (managementPort !== undefined) run.managementPorts.set(id, managementPort);
+  if (vrrpPort !== undefined) run.vrrpPorts.set(id, vrrpPort);
+  return {
+    row,
+    server: seenServer(run, server),
+    managementPortId: managementPort?.id,
+    vrrpPortId: vrrpPort?.id,
+    portIds: [...managementPorts, ...vrrpPorts].map((port) => port.id),
+    agent,
+    silent: false,
+    trouble: run.troubles.get(id),
+    confirmed: run.confirmed.get(id)?.generation,
+  };
+}
+
+/** By id, and by name when the id is not known (any more). */
+async function observeServer({ clouds }: Context, row: Amphora): Promise<Server | 'gone'> {
+  const known = row.computeId === null ? undefined : await clouds.compute.observeServer(row.computeId);
+  if (known !== undefined && known.status !== 'DELETED') return known;
+  return (await clouds.compute.findServer(names.server(row.id))) ?? known ?? 'gone';
+}
+
+function seenServer(run: Run, server: Server | 'gone' | 'unwatched'): SeenAmphora['server'] {
+  if (typeof server !== 'object') return server;
+  const { id, status, fault } = server;
+  return { id, status, fault, leaving: run.leaving.has(id) };
+}
+
+async function askAgent({ clouds }: Context, row: Amphora): Promise<number | 'unreachable'> {
+  if (row.lbNetworkIp === null) return 'unreachable';
+  try {
+    const { report } = await clouds.agent.status({ id: row.id, address: row.lbNetworkIp });
+    return report.generation;
+  } catch (error) {
+    if (error instanceof DriverError) return 'unreachable';
+    throw error;
+  }
+}
+
+function isSilent({ settings, listeningSince }: Context, row: Amphora): boolean {
+  if (settings.health.receivers.length === 0) return false;
+  const heard = row.lastHeartbeatAt ?? row.updatedAt ?? row.createdAt;
+  const since = Math.max(heard.getTime(), listeningSince().getTime());
+  return Date.now() - since > settings.health.heartbeat_timeout_seconds * 1000;
+}
+
+async function tooManySilent({ store, settings: { health } }: Context): Promise<boolean> {
+  const since = new Date(Date.now() - health.heartbeat_timeout_seconds * 1000);
+  const [silent, allocated] = await Promise.all([
+    store.amphorae.silentSince(since),
+    store.amphorae.countAllocated(),
+  ]);
+  return silent.length > silenceLimit(allocated, health.failover_threshold_share);
+}
