@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
+import { Client } from 'pg';
 import { inject } from 'vitest';
 import type { TestProject } from 'vitest/node';
 import { writeWhole } from '../src/platform/files.ts';
@@ -28,7 +28,7 @@ export interface TestDatabase {
   readonly port: number;
   readonly user: string;
   readonly database: string;
-  drop(): Promise<void>;
+  readonly drop: () => Promise<void>;
 }
 
 /** An empty, migrated database of the caller's own. */
@@ -42,7 +42,7 @@ export async function freshDatabase(): Promise<TestDatabase> {
 /** A store on a database of its own; `drop` closes both. */
 export async function freshStore(
   options: Partial<StoreOptions> = {},
-): Promise<{ store: Store; database: TestDatabase; drop(): Promise<void> }> {
+): Promise<{ store: Store; database: TestDatabase; drop: () => Promise<void> }> {
   const database = await freshDatabase();
   const { host, port, user } = database;
   const store = await openStore({ host, port, user, database: database.database, ...options });
@@ -104,7 +104,7 @@ async function startServer(folder: string): Promise<Server> {
 }
 
 async function asAdmin(server: Server, statement: string): Promise<void> {
-  const client = new pg.Client({ ...server, database: 'postgres' });
+  const client = new Client({ ...server, database: 'postgres' });
   await client.connect();
   try {
     await client.query(statement);

@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
+import { Client } from 'pg';
 import type { Log } from '../platform/log.ts';
 import { tryRun } from '../platform/run.ts';
 import { stopStalePostgres } from './stale-postgres.ts';
@@ -42,7 +42,7 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** Fulfilled when the server has ended, for whatever reason. */
   readonly ended: Promise<void>;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const port = 5432;
@@ -83,7 +83,10 @@ export async function startPostgres(options: EmbeddedOptions): Promise<EmbeddedP
   const settings = Object.entries({ ...ourSettings, ...options.settings });
   const command = await as.command({ dataDir, socketDir }, (seen) => [
     join(binaries, 'postgres'),
-    ...['-D', seen.dataDir, '-c', `unix_socket_directories=${seen.socketDir}`],
+    '-D',
+    seen.dataDir,
+    '-c',
+    `unix_socket_directories=${seen.socketDir}`,
     ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ]);
   for (const deadline = Date.now() + deadlineMs; ; ) {
@@ -128,8 +131,12 @@ async function makeCluster(
   await ownFolder(unfinished, as);
   const command = await as.command({ dataDir: unfinished, socketDir }, (seen) => [
     join(binaries, 'initdb'),
-    ...['--pgdata', seen.dataDir, '--username', user, '--auth', 'trust'],
-    ...['--encoding', 'UTF8', '--locale', 'C.UTF-8', ...(hasty ? ['--no-sync'] : [])],
+    `--pgdata=${seen.dataDir}`,
+    `--username=${user}`,
+    '--auth=trust',
+    '--encoding=UTF8',
+    '--locale=C.UTF-8',
+    ...(hasty ? ['--no-sync'] : []),
   ]);
   const made = await tryRun(command, { timeoutMs: deadlineMs, cwd: '/', env: environment() });
   if (made.code !== 0) throw new Error(`initdb: ${lastLine(made.stderr || made.stdout)}`);
@@ -153,7 +160,7 @@ interface Launched {
   readonly pid: number;
   readonly ended: Promise<void>;
   readonly hasEnded: () => boolean;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
   /** What the server has written to its log since it was launched. */
   words(): Promise<string>;
 }
@@ -185,7 +192,7 @@ async function launch(command: readonly string[], logFile: string): Promise<Laun
       pid: child.pid ?? 0,
       ended,
       hasEnded: () => over,
-      async stop() {
+      stop: async () => {
         child.ref();
         if (!over) child.kill('SIGINT');
         const impatience = setTimeout(() => child.kill('SIGQUIT'), stopGraceMs);
@@ -202,7 +209,7 @@ async function launch(command: readonly string[], logFile: string): Promise<Laun
 /** Undefined when it answers and has our database; else why it does not, in the server's words. */
 async function untilAnswering(server: Launched, host: string, deadline: number): Promise<string | undefined> {
   for (;;) {
-    const client = new pg.Client({ host, port, user, database: 'postgres' });
+    const client = new Client({ host, port, user, database: 'postgres' });
     client.on('error', () => {}); // reported by the query that runs into it
     try {
       await client.connect();

@@ -1,12 +1,12 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { columnOf, fieldsOf, isUuid, revive } from './rows.ts';
-import { type ColumnKind, type Database, type Table, tables } from './schema.ts';
+import { type AnyTable, type ColumnKind, type Database, tables } from './schema.ts';
 import type { ListQuery, Lists, ViewKind, Views } from './store.ts';
 
 type Sql = RawBuilder<unknown>;
 
 interface View {
-  readonly table: Table<never>;
+  readonly table: AnyTable;
   /** Rows that are kept and never shown. */
   readonly hidden?: string;
   /** What the view shows around the object: for each field a subquery on the row `t`. */
@@ -143,10 +143,10 @@ function beyondMarker(sort: readonly { value: Sql; descending: boolean }[], reve
   return sql`${first.value} ${notBehind} ${markers[0]} and (${sql.join(beyond, sql` or `)})`;
 }
 
-function kindOfColumn(table: Table<never>, field: string): ColumnKind {
+function kindOfColumn(table: AnyTable, field: string): ColumnKind {
   const kind = {
     ...table.hiddenColumns,
-    ...(table.fields as Table<object>['fields'] & Record<string, ColumnKind>),
+    ...(table.fields as Record<string, ColumnKind>),
   }[field];
   if (kind === undefined) throw new Error(`${table.name} has no column for ${field}`);
   return kind;
@@ -161,7 +161,7 @@ const emptyValues: Readonly<Record<string, string>> = {
 };
 
 /** Null sorts as the empty value. Lists and objects sort by their text. */
-function sortValue(table: Table<never>, field: string): Sql {
+function sortValue(table: AnyTable, field: string): Sql {
   const kind = kindOfColumn(table, field);
   const column = `t.${columnOf(field)}`;
   const bare = kind.replace('?', '');
@@ -197,7 +197,7 @@ function filter(view: View, field: string, value: string | number | boolean | nu
   }
 }
 
-function tagConditions(table: Table<never>, tags: NonNullable<ListQuery['tags']>): readonly Sql[] {
+function tagConditions(table: AnyTable, tags: NonNullable<ListQuery['tags']>): readonly Sql[] {
   if (!('tags' in table.fields)) return [];
   return [
     ...(tags.all ? [sql`t.tags @> ${tags.all}::text[]`] : []),

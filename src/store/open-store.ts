@@ -1,6 +1,6 @@
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import pg from 'pg';
+import { type ClientConfig, type CustomTypesConfig, Pool, types } from 'pg';
 import type { Log } from '../platform/log.ts';
 import { amphorae } from './amphorae.ts';
 import { flavors } from './flavors.ts';
@@ -32,7 +32,7 @@ const migrations: Readonly<Record<string, Migration>> = { '0001-load-balancers':
 
 /** Connects, and brings the tables to the newest form first; any number of programs may do so at once. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const connection: pg.ClientConfig = {
+  const connection: ClientConfig = {
     host: options.host,
     port: options.port,
     database: options.database,
@@ -43,7 +43,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options: '-c jit=off',
     types: { getTypeParser: typeParser },
   };
-  const pool = new pg.Pool({ ...connection, max: options.connections ?? 10 });
+  const pool = new Pool({ ...connection, max: options.connections ?? 10 });
   // An idle connection that breaks is replaced at the next use; that use reports a server that is gone.
   pool.on('error', (error) => options.log?.warn({ err: error }, 'an idle database connection broke'));
   const db = new Kysely<Database>({
@@ -83,6 +83,8 @@ async function migrate(db: Kysely<Database>): Promise<void> {
   }
 }
 
+const bigint = 20;
+
 /** Counters come as numbers: they stay below 2^53. */
-const typeParser: pg.CustomTypesConfig['getTypeParser'] = ((type: number, format?: 'text') =>
-  type === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(type, format)) as never;
+const typeParser: CustomTypesConfig['getTypeParser'] = ((...[type, format]: [number, 'text'?]) =>
+  type === bigint ? Number : types.getTypeParser(type, format)) as CustomTypesConfig['getTypeParser'];

@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely';
-import pg from 'pg';
+import { DatabaseError } from 'pg';
 import { isProblem, type Problem, problem } from '../lb/problems.ts';
 import type { Database } from './schema.ts';
 
@@ -40,7 +40,7 @@ const conflicts: Readonly<Record<string, string>> = {
 };
 
 function refusalOf(error: unknown): Problem | undefined {
-  if (!(error instanceof pg.DatabaseError)) return undefined;
+  if (!(error instanceof DatabaseError)) return undefined;
   switch (error.code) {
     case '23505': {
       const text = conflicts[error.constraint ?? ''];

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { Table } from './schema.ts';
+import type { AnyTable, Table } from './schema.ts';
 
 /** How domain objects become rows and come back: as JSON both ways, so that 10,000 rows are one parameter or one value. */
 
@@ -8,7 +8,7 @@ export const columnOf = (field: string): string =>
   field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** `t.project_id as "projectId", …`: all fields of the object, named as in the domain, from the table called `t`. */
-export const fieldsOf = (table: Table<never>): RawBuilder<unknown> =>
+export const fieldsOf = (table: AnyTable): RawBuilder<unknown> =>
   sql.raw(
     Object.keys(table.fields)
       .map((field) => `t.${columnOf(field)} as "${field}"`)
@@ -16,11 +16,7 @@ export const fieldsOf = (table: Table<never>): RawBuilder<unknown> =>
   );
 
 /** A table's rows of one load balancer, in the order given, as one JSON array of objects. */
-export const jsonRows = (
-  table: Table<never>,
-  where: RawBuilder<unknown>,
-  order: string,
-): RawBuilder<unknown> =>
+export const jsonRows = (table: AnyTable, where: RawBuilder<unknown>, order: string): RawBuilder<unknown> =>
   sql`coalesce((select json_agg(r) from (select ${fieldsOf(table)} from ${sql.raw(table.name)} t
     where ${where} order by ${sql.raw(order)}) r), '[]')`;
 
@@ -39,11 +35,11 @@ export function revive<T>(table: Table<T>, objects: readonly object[]): readonly
 }
 
 /** All columns of the table, hidden ones included. */
-const columnsOf = (table: Table<never>): readonly string[] =>
+const columnsOf = (table: AnyTable): readonly string[] =>
   [...Object.keys(table.fields), ...Object.keys(table.hiddenColumns)].map(columnOf);
 
 /** Rows from objects, as a relation with the table's columns. `hidden`: values of the hidden columns. */
-function relation<T>(table: Table<T>, objects: readonly T[], hidden: object): RawBuilder<unknown> {
+function relation(table: AnyTable, objects: readonly object[], hidden: object): RawBuilder<unknown> {
   const fields = Object.keys(table.fields).map((field) => [field, columnOf(field)] as const);
   const rows = objects.map((object) => {
     const row: Record<string, unknown> = { ...hidden };
@@ -54,20 +50,20 @@ function relation<T>(table: Table<T>, objects: readonly T[], hidden: object): Ra
 }
 
 /** One statement for any number of new objects. */
-export function insertRows<T>(table: Table<T>, objects: readonly T[], hidden: object): RawBuilder<unknown> {
+export function insertRows(table: AnyTable, objects: readonly object[], hidden: object): RawBuilder<unknown> {
   const columns = sql.raw(columnsOf(table).join(', '));
   return sql`insert into ${sql.raw(table.name)} (${columns}) select ${columns} from ${relation(table, objects, hidden)}`;
 }
 
 /** One statement for any number of changed objects. */
-export function updateRows<T>(table: Table<T>, objects: readonly T[], hidden: object): RawBuilder<unknown> {
+export function updateRows(table: AnyTable, objects: readonly object[], hidden: object): RawBuilder<unknown> {
   const columns = columnsOf(table).filter((column) => column !== 'id');
   return sql`update ${sql.raw(table.name)} t
     set (${sql.raw(columns.join(', '))}) = row(${sql.raw(columns.map((column) => `r.${column}`).join(', '))})
     from ${relation(table, objects, hidden)} r where t.id = r.id`;
 }
 
-export const deleteRows = (table: Table<never>, ids: readonly string[]): RawBuilder<unknown> =>
+export const deleteRows = (table: AnyTable, ids: readonly string[]): RawBuilder<unknown> =>
   sql`delete from ${sql.raw(table.name)} where id = any(${ids}::uuid[])`;
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

@@ -55,6 +55,9 @@ export interface Table<T> {
   readonly hiddenColumns: Readonly<Record<string, ColumnKind>>;
 }
 
+/** A table of whatever kind. */
+export type AnyTable = Table<never>;
+
 const resource = {
   id: 'uuid',
   projectId: 'text',

@@ -1,11 +1,12 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { cloudObjectNotFound, isProblem } from '../lb/problems.ts';
+import type { Resource } from '../lb/resource.ts';
 import type { OperatingStatus } from '../lb/status.ts';
-import { type Tree, type TreeList, type TreeLists, treeLists } from '../lb/tree.ts';
+import { type Tree, type TreeList, treeLists } from '../lb/tree.ts';
 import { checkQuotas, type QuotaDefaults } from './quotas.ts';
 import { transaction } from './refusals.ts';
 import { deleteRows, fieldsOf, insertRows, isUuid, jsonRows, revive, updateRows } from './rows.ts';
-import { type Database, type Table, tables } from './schema.ts';
+import { type AnyTable, type Database, tables } from './schema.ts';
 import type { ResourceKind, Trees } from './store.ts';
 import { markForWork } from './work-queue.ts';
 
@@ -17,8 +18,7 @@ const kindOf: { readonly [L in TreeList]: ResourceKind } = {
   l7Policies: 'l7Policy',
   l7Rules: 'l7Rule',
 };
-const tableOf = <L extends TreeList>(list: L): Table<TreeLists[L]> =>
-  tables[kindOf[list]] as unknown as Table<TreeLists[L]>;
+const tableOf = (list: TreeList): AnyTable => tables[kindOf[list]];
 
 const nothingBelow = {
   listeners: [],
@@ -162,18 +162,18 @@ async function writeLists(trx: Transaction<Database>, before: Tree, after: Tree)
 }
 
 /** Three statements at most: gone, changed and new objects. */
-async function writeList<L extends TreeList>(
+async function writeList(
   trx: Transaction<Database>,
-  list: L,
+  list: TreeList,
   before: Tree,
   after: Tree,
 ): Promise<void> {
   if (before[list] === after[list]) return;
   const table = tableOf(list);
-  const gone = new Map((before[list] as readonly TreeLists[L][]).map((object) => [object.id, object]));
-  const added: TreeLists[L][] = [];
-  const changed: TreeLists[L][] = [];
-  for (const object of after[list] as readonly TreeLists[L][]) {
+  const gone = new Map(before[list].map((object): [string, Resource] => [object.id, object]));
+  const added: Resource[] = [];
+  const changed: Resource[] = [];
+  for (const object of after[list]) {
     const was = gone.get(object.id);
     if (!was) added.push(object);
     else if (was !== object) changed.push(object);

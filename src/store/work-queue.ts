@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import pg from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import type { Log } from '../platform/log.ts';
 import type { Database } from './schema.ts';
 import type { Claim, WorkQueue } from './store.ts';
@@ -29,7 +29,7 @@ const held = (claim: Claim) =>
 
 export function workQueue(
   db: Kysely<Database>,
-  connection: pg.ClientConfig,
+  connection: ClientConfig,
   log?: Log,
 ): WorkQueue & { close(): Promise<void> } {
   const listeners = new Set<() => Promise<void>>();
@@ -102,16 +102,16 @@ export function workQueue(
 
 /** Listens on a connection of its own, and on a new one when that breaks. */
 async function listenForMarks(
-  connection: pg.ClientConfig,
+  connection: ClientConfig,
   onMark: () => void,
   log: Log | undefined,
 ): Promise<() => Promise<void>> {
   let ended = false;
-  let client: pg.Client | undefined;
+  let client: Client | undefined;
   let timer: NodeJS.Timeout | undefined;
 
   const connect = async (): Promise<void> => {
-    const next = new pg.Client(connection);
+    const next = new Client(connection);
     client = next;
     next.on('notification', onMark);
     next.on('error', (error) => log?.warn({ err: error }, 'the connection that listens for work broke'));
