@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { writeWhole } from '../platform/files.ts';
 import { type Authority, authorityOfKey, issueController, loadAuthority, newKeyPem } from './ca.ts';
-import { keptFile, readIfThere } from './kept-file.ts';
+import { keptFile, readIfThere, replaceFile } from './kept-file.ts';
 import { pemBlocks } from './pem.ts';
 
 export interface OpenedAuthority extends Authority {
@@ -39,6 +38,6 @@ async function openController(authority: Authority, path: string): Promise<Opene
     }
   }
   const issued = await issueController(authority, { days: controllerDays });
-  await writeWhole(path, issued.keyPem + issued.certificatePem);
+  await replaceFile(path, issued.keyPem + issued.certificatePem);
   return { certificatePem: issued.certificatePem, keyPem: issued.keyPem };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /**
@@ -9,20 +9,20 @@ import { dirname, join } from 'node:path';
 export async function keptFile(path: string, make: () => Buffer | string | Promise<string>): Promise<Buffer> {
   const kept = await readIfThere(path);
   if (kept !== undefined) return kept;
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const beside = join(dirname(path), `.${randomBytes(6).toString('hex')}.new`);
-  const file = await open(beside, 'wx', 0o600);
+  const beside = await writeBeside(path, await make());
   try {
-    await file.writeFile(await make());
-    await file.sync();
     await link(beside, path);
   } catch (error) {
     if (!isCode(error, 'EEXIST')) throw error;
   } finally {
-    await file.close();
     await unlink(beside);
   }
   return readFile(path);
+}
+
+/** Puts the whole content in the place of what was there (mode 0600). */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  await rename(await writeBeside(path, content), path);
 }
 
 /** Undefined when there is no such file. */
@@ -33,6 +33,19 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
     if (isCode(error, 'ENOENT')) return undefined;
     throw error;
   }
+}
+
+async function writeBeside(path: string, content: Buffer | string): Promise<string> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const beside = join(dirname(path), `.${randomBytes(6).toString('hex')}.new`);
+  const file = await open(beside, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return beside;
 }
 
 const isCode = (error: unknown, code: string): boolean =>

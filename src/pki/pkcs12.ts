@@ -115,6 +115,6 @@ derivations.pki.pbe.generatePkcs12Key = limited;
 derivations.pkcs12.generateKey = limited;
 derivations.pkcs5.pbkdf2 = (passphrase, salt, asked, bytes, digest) => {
   spend(asked);
-  const latin = (text: string): Buffer => Buffer.from(text, 'latin1');
-  return pbkdf2Sync(latin(passphrase ?? ''), latin(salt), asked, bytes, digest.algorithm).toString('latin1');
+  const saltBytes = Buffer.from(salt, 'latin1');
+  return pbkdf2Sync(passphrase ?? '', saltBytes, asked, bytes, digest.algorithm).toString('latin1');
 };
