@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
+
+/**
+ * What a Livia process says to the one that started it, over Node's channel: the process in the background to the
+ * terminal, the process inside the namespaces to the one outside.
+ */
+export type Message =
+  | { readonly say: string }
+  /** `host:port` inside, to be reached from outside as the demonstration. */
+  | { readonly publish: string }
+  | { readonly ready: true }
+  /** It will end, for this reason. */
+  | { readonly refused: string };
+
+/** Says it to whoever started us, if they listen. */
+export function tell(message: Message): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => {}); // nobody listens any more: no matter
+}
+
+/** Whoever started us wants us to end, or is gone. */
+export function onFarewell(end: () => void): void {
+  if (process.send === undefined) return;
+  process.on('disconnect', end);
+  process.on('message', (message) => {
+    if (message === 'stop') end();
+  });
+}
+
+/** A Livia process that tells us how it gets on. */
+export interface Teller {
+  readonly child: ChildProcess;
+  /** True: ready. False: it ended before it was. */
+  readonly ready: Promise<boolean>;
+  readonly exited: Promise<number>;
+  stop(): void;
+  /** Lets it go on without us. */
+  release(): void;
+}
+
+export function startTeller(
+  command: readonly string[],
+  options: {
+    readonly env: NodeJS.ProcessEnv;
+    /** Standard input, output, error. */
+    readonly stdio: readonly ['ignore', number | 'ignore', number | 'inherit'];
+  },
+  hear: (message: Message) => void,
+): Teller {
+  const [file = '', ...args] = command;
+  const stdio: StdioOptions = [...options.stdio, 'ipc'];
+  const child = spawn(file, args, { env: options.env, stdio, detached: true });
+  const exited = new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+  const ready = new Promise<boolean>((resolve) => {
+    child.on('message', (message) => {
+      if ('ready' in (message as Message)) resolve(true);
+      hear(message as Message);
+    });
+    exited.then(
+      () => resolve(false),
+      () => resolve(false),
+    );
+  });
+  return {
+    child,
+    ready,
+    exited,
+    stop: () => {
+      if (child.connected) child.send('stop');
+    },
+    release: () => {
+      if (child.connected) child.disconnect();
+      child.unref();
+    },
+  };
+}
