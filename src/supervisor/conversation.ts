@@ -24,6 +24,7 @@ export function onFarewell(end: () => void): void {
   process.on('message', (message) => {
     if (message === 'stop') end();
   });
+  process.channel?.unref(); // listening alone keeps no process alive
 }
 
 /** A Livia process that tells us how it gets on. */
