@@ -1,0 +1,44 @@
+import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wanted.ts';
+import type { BudgetInput, ConnectionKind } from '../memory-budget.ts';
+
+/** The pools a listener sends to, default first, each once. Pools that are not in the tree are not there. */
+export function poolsOf(listener: WantedListener, pools: ReadonlyMap<string, WantedPool>): readonly WantedPool[] {
+  const ids = new Set([listener.defaultPoolId, ...listener.l7Policies.map((policy) => policy.redirectPoolId)]);
+  return [...ids].flatMap((id) => (id === null ? [] : (pools.get(id) ?? [])));
+}
+
+export function poolsById(wanted: WantedAmphora): ReadonlyMap<string, WantedPool> {
+  return new Map(wanted.pools.map((pool) => [pool.id, pool]));
+}
+
+const countOf = (pem: string | null): number => pem?.split('-----BEGIN ').length ?? 0;
+
+/** What a wanted tree asks of the memory budget. */
+export function demandOf(
+  wanted: WantedAmphora,
+): Pick<BudgetInput, 'certificates' | 'servers' | 'stickTables' | 'listeners'> {
+  const pools = poolsById(wanted);
+  const backends = wanted.listeners.flatMap((listener) => poolsOf(listener, pools));
+  const tlsOfListeners = wanted.listeners.flatMap((listener) => listener.tls ?? []);
+  const tlsOfBackends = backends.flatMap((pool) => pool.tls ?? []);
+  const pems = [
+    ...tlsOfListeners.flatMap((tls) => [...tls.certificates.map((c) => c.pem), tls.clientCaPem, tls.clientCrlPem]),
+    ...tlsOfBackends.flatMap((tls) => [tls.certificate?.pem ?? null, tls.caPem, tls.crlPem]),
+  ];
+  return {
+    certificates: pems.reduce((sum, pem) => sum + countOf(pem), 0),
+    servers: backends.reduce((sum, pool) => sum + pool.members.length, 0),
+    stickTables: backends.filter((pool) => pool.sessionPersistence !== null).length,
+    listeners: wanted.listeners.map((listener) => ({
+      id: listener.id,
+      kind: kindOf(listener, poolsOf(listener, pools)),
+      connectionLimit: listener.connectionLimit,
+      binds: Math.max(1, wanted.loadBalancer.vipAddresses.length),
+    })),
+  };
+}
+
+function kindOf(listener: WantedListener, pools: readonly WantedPool[]): ConnectionKind {
+  if (pools.some((pool) => pool.tls !== null)) return 'reencrypted';
+  return listener.tls === null ? 'plain' : 'terminated';
+}

@@ -1,0 +1,82 @@
+import type { WantedListener } from '../../wire/wanted.ts';
+import { l7Policies } from './l7.ts';
+import { address, cidr, Unwritable } from './quote.ts';
+import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
+
+/** HAProxy keeps times in milliseconds of 31 bits: 24 days. */
+export const longestMs = 2_147_483_647;
+
+/** A timeout of the API: 0 means the default, and what HAProxy cannot count becomes the most it can. */
+export function milliseconds(value: number, byDefault: number): string {
+  return `${value === 0 ? byDefault : Math.min(value, longestMs)}ms`;
+}
+
+/** HAProxy's mode for a listener. */
+export function modeOf(listener: WantedListener): 'http' | 'tcp' {
+  return listener.protocol === 'TCP' || listener.protocol === 'HTTPS' ? 'tcp' : 'http';
+}
+
+const keepAliveMs = 10_000;
+
+function bindOptions(listener: WantedListener, files: Files): string {
+  const tls = listener.protocol === 'TERMINATED_HTTPS' || listener.protocol === 'PROMETHEUS' ? listener.tls : null;
+  if (tls !== null) return ` ${bindTls(files, listener.id, tls).join(' ')}`;
+  if (listener.protocol === 'TERMINATED_HTTPS') throw new Unwritable('there is no certificate for it');
+  return '';
+}
+
+function allowedCidrs(cidrs: readonly string[] | null): string[] {
+  if (cidrs === null) return [];
+  return [
+    ...cidrs.map((value) => `acl allowed src ${cidr(value)}`),
+    cidrs.length === 0 ? 'tcp-request connection reject' : 'tcp-request connection reject unless allowed',
+  ];
+}
+
+/**
+ * The lines of one frontend. `backendOf` gives the name of a pool's backend behind this listener, undefined when
+ * that pool is not served. Throws `Unwritable`.
+ */
+export function frontendLines(
+  listener: WantedListener,
+  vipAddresses: readonly string[],
+  maxconn: number,
+  files: Files,
+  backendOf: (poolId: string) => string | undefined,
+): string[] {
+  if (listener.protocol === 'UDP' || listener.protocol === 'SCTP') {
+    throw new Unwritable(`${listener.protocol} is not carried yet`);
+  }
+  const mode = modeOf(listener);
+  const tls = bindOptions(listener, files);
+  const clientMs = listener.timeoutClientData === 0 ? 50_000 : Math.min(listener.timeoutClientData, longestMs);
+  const lines = [
+    `frontend ${listener.id}`,
+    `mode ${mode}`,
+    ...vipAddresses.map((vip) => `bind ${address(vip)}:${listener.port}${tls}`),
+    `maxconn ${maxconn}`,
+    `timeout client ${clientMs}ms`,
+    ...allowedCidrs(listener.allowedCidrs),
+  ];
+  if (mode === 'http') {
+    // Without it a keep-alive client loses a request now and then at a reload; the timeout bounds its price.
+    lines.push('option idle-close-on-response', `timeout http-keep-alive ${Math.min(keepAliveMs, clientMs)}ms`);
+  }
+  if (listener.timeoutTcpInspect > 0) {
+    lines.push(`tcp-request inspect-delay ${milliseconds(listener.timeoutTcpInspect, 0)}`);
+  }
+  if (listener.protocol === 'PROMETHEUS') {
+    lines.push(
+      'http-request return status 404 unless { path /metrics }',
+      'http-request use-service prometheus-exporter',
+    );
+    return lines;
+  }
+  if (listener.protocol === 'TERMINATED_HTTPS' && listener.tls !== null) {
+    lines.push(...strictTransportSecurity(listener.tls));
+  }
+  if (mode === 'http') lines.push(...l7Policies(listener.l7Policies, backendOf));
+  const backend = listener.defaultPoolId === null ? undefined : backendOf(listener.defaultPoolId);
+  if (backend !== undefined) lines.push(`default_backend ${backend}`);
+  return lines;
+}

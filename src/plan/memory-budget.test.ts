@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type BudgetInput, type ConnectionKind, memoryBudget, worstCaseBytes } from './memory-budget.ts';
+
+const miB = 1024 * 1024;
+const giB = 1024 * miB;
+
+function input(changes: Partial<BudgetInput> = {}): BudgetInput {
+  return {
+    limitBytes: giB,
+    reservedBytes: 96 * miB,
+    fileLimit: 1_048_576,
+    threads: 1,
+    certificates: 1,
+    servers: 10,
+    stickTables: 0,
+    listeners: [{ id: 'l1', kind: 'terminated', connectionLimit: -1, binds: 1 }],
+    ...changes,
+  };
+}
+
+const anyInput: fc.Arbitrary<BudgetInput> = fc.record({
+  limitBytes: fc.oneof(
+    fc.integer({ min: 256, max: 4096 }).map((n) => n * miB),
+    fc.integer({ min: 1, max: 1024 }).map((n) => n * giB),
+  ),
+  reservedBytes: fc.integer({ min: 0, max: 128 }).map((n) => n * miB),
+  fileLimit: fc.integer({ min: 1024, max: 4_000_000 }),
+  threads: fc.integer({ min: 1, max: 64 }),
+  certificates: fc.integer({ min: 0, max: 2000 }),
+  servers: fc.integer({ min: 0, max: 20_000 }),
+  stickTables: fc.integer({ min: 0, max: 100 }),
+  listeners: fc.array(
+    fc.record({
+      id: fc.uuid(),
+      kind: fc.constantFrom<ConnectionKind>('plain', 'terminated', 'reencrypted'),
+      connectionLimit: fc.integer({ min: -1, max: 2_000_000 }),
+      binds: fc.integer({ min: 1, max: 4 }),
+    }),
+    { maxLength: 20 },
+  ),
+});
+
+describe('the memory budget', () => {
+  it('holds for every amphora from 256 MiB to 1 TiB and every configuration that it accepts', () => {
+    fc.assert(
+      fc.property(anyInput, (given) => {
+        const budget = memoryBudget(given);
+        if (!budget.fits) return;
+        expect(worstCaseBytes(budget)).toBeLessThanOrEqual(given.limitBytes);
+        expect(budget.maxconn * 2 + given.servers).toBeLessThan(given.fileLimit);
+        for (const maxconn of budget.listenerMaxconn.values()) {
+          expect(maxconn).toBeGreaterThan(0);
+          expect(maxconn).toBeLessThanOrEqual(budget.maxconn);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('serves a plain configuration in the smallest amphora', () => {
+    const budget = memoryBudget(input({ limitBytes: 256 * miB }));
+    expect(budget.fits).toBe(true);
+    expect(budget.maxconn).toBeGreaterThan(1000);
+  });
+
+  it('gives the default limit in full where there is room, without a warning', () => {
+    const budget = memoryBudget(input({ limitBytes: 32 * giB }));
+    expect(budget.maxconn).toBe(50_000);
+    expect(budget.warnings).toEqual([]);
+  });
+
+  it('caps a connection limit that does not fit, and says so', () => {
+    const budget = memoryBudget(
+      input({ listeners: [{ id: 'l1', kind: 'terminated', connectionLimit: 900_000, binds: 1 }] }),
+    );
+    expect(budget.listenerMaxconn.get('l1')).toBe(budget.maxconn);
+    expect(budget.maxconn).toBeLessThan(20_000);
+    expect(budget.warnings).toEqual([
+      { id: 'l1', text: expect.stringMatching(/^connection limit 900000 capped to \d+: 1024 MiB/) },
+    ]);
+  });
+
+  it('caps by open files where they are fewer than the memory would carry', () => {
+    const budget = memoryBudget(input({ limitBytes: 32 * giB, fileLimit: 20_000 }));
+    expect(budget.maxconn).toBeLessThan(10_000);
+    expect(budget.warnings[0]?.text).toContain('open files');
+  });
+
+  it('keeps the session cache and the number of old workers where they are, whatever is configured', () => {
+    fc.assert(
+      fc.property(anyInput, anyInput, (one, other) => {
+        const first = memoryBudget(one);
+        const second = memoryBudget({ ...other, limitBytes: one.limitBytes });
+        expect(first.cacheSize).toBe(20_000);
+        expect(second.maxReloads).toBe(first.maxReloads);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('says in a sentence what does not fit', () => {
+    const budget = memoryBudget(input({ limitBytes: 256 * miB, servers: 20_000 }));
+    expect(budget.fits).toBe(false);
+    expect(budget.sentence).toBe('256 MiB of memory are not enough for 20000 servers and 1 certificates');
+  });
+});

@@ -1,0 +1,177 @@
+/**
+ * How many connections an amphora may hold, so that no legal configuration and no series of reloads can run it out
+ * of memory. It depends on the amphora's limit and on what is wanted, never on memory that happens to be free:
+ * a cache in shared memory counts as free in /proc/meminfo, which is how load balancers grew until they died.
+ *
+ *     (R + 3) · (W + C)  +  (R + 1) · maxconn · c  +  T  +  reserved  ≤  limit
+ *
+ * R + 1 settled workers, each with up to maxconn connections; one process loading, one checking beside it.
+ */
+
+const kiB = 1024;
+const miB = 1024 * kiB;
+
+/** Measured on HAProxy 2.6 with OpenSSL 3: see the figures in docs/architecture.md. */
+const workerBaseBytes = 8 * miB;
+const certificateBytes = 21 * kiB;
+const serverBytes = 8 * kiB;
+const slotBytes = 160;
+const cacheEntryBytes = 248;
+/** 10,000 entries of a stick table, keys of 64 characters. */
+const stickTableBytes = 2.5 * miB;
+
+/** Enough for TLS 1.2 clients without tickets; everyone else resumes by ticket and needs no cache. */
+const cacheSize = 20_000;
+const defaultConnectionLimit = 50_000;
+const largestMaxconn = 1_000_000;
+/** Below this an amphora is of no use to anyone. */
+const smallestMaxconn = 100;
+const hardStopAfterSeconds = 1800;
+
+/** What one connection may hold while it waits for the backend, with the kernel's socket objects. */
+const connectionBytes = { plain: 20 * kiB, terminated: 32 * kiB, reencrypted: 64 * kiB } as const;
+
+/** `terminated`: TLS from the client; `reencrypted`: TLS towards the members as well, or only there. */
+export type ConnectionKind = keyof typeof connectionBytes;
+
+export interface BudgetInput {
+  /** The amphora's own limit: cgroup limit or MemTotal, whichever is smaller. */
+  readonly limitBytes: number;
+  /** What is not HAProxy's: the agent beside it, and the operating system where there is one inside. */
+  readonly reservedBytes: number;
+  /** RLIMIT_NOFILE of HAProxy. */
+  readonly fileLimit: number;
+  readonly threads: number;
+  readonly certificates: number;
+  /** Server lines: members times the listeners that use their pool. */
+  readonly servers: number;
+  /** Backends with session persistence. */
+  readonly stickTables: number;
+  readonly listeners: readonly {
+    readonly id: string;
+    readonly kind: ConnectionKind;
+    /** As the user asked; -1 and 0 mean the default of 50,000. */
+    readonly connectionLimit: number;
+    /** Sockets it binds. */
+    readonly binds: number;
+  }[];
+}
+
+export interface MemoryBudget {
+  /** False: not even the smallest useful number of connections fits; `sentence` says what does not. */
+  readonly fits: boolean;
+  readonly sentence: string | null;
+  /** Global `maxconn`; `smallestMaxconn` when it does not fit. */
+  readonly maxconn: number;
+  /** By listener id. */
+  readonly listenerMaxconn: ReadonlyMap<string, number>;
+  readonly threads: number;
+  /** `tune.ssl.cachesize`, entries. */
+  readonly cacheSize: number;
+  /** R, `mworker-max-reloads`: old workers that may live beside the current one. */
+  readonly maxReloads: number;
+  readonly hardStopAfterSeconds: number;
+  readonly warnings: readonly { readonly id: string; readonly text: string }[];
+  /** Every term of the inequality, in bytes. */
+  readonly terms: {
+    readonly workerBytes: number;
+    readonly cacheBytes: number;
+    readonly connectionBytes: number;
+    readonly tcpBytes: number;
+    readonly reservedBytes: number;
+    readonly limitBytes: number;
+  };
+}
+
+/**
+ * R by the amphora's size alone. If it moved with the configuration, workers of different configurations would
+ * share the memory by different keys, and their sum could pass the limit.
+ */
+function maxReloadsFor(limitBytes: number): number {
+  const giB = limitBytes / (1024 * miB);
+  if (giB < 1) return 1;
+  if (giB < 8) return 2;
+  return giB < 32 ? 3 : 5;
+}
+
+/** Solves the inequality for `maxconn`. Pure: the same input gives the same budget at every render. */
+export function memoryBudget(input: BudgetInput): MemoryBudget {
+  const maxReloads = maxReloadsFor(input.limitBytes);
+  const cacheBytes = cacheSize * cacheEntryBytes;
+  const fixedWorkerBytes =
+    workerBaseBytes +
+    input.threads * 64 * kiB +
+    input.certificates * certificateBytes +
+    input.servers * serverBytes +
+    input.stickTables * stickTableBytes;
+  const perConnection = Math.max(
+    connectionBytes.plain,
+    ...input.listeners.map((listener) => connectionBytes[listener.kind]),
+  );
+  const tcpBytes = Math.floor(input.limitBytes * 0.08);
+
+  const leftBytes =
+    input.limitBytes - tcpBytes - input.reservedBytes - (maxReloads + 3) * (fixedWorkerBytes + cacheBytes);
+  const byMemory = Math.floor(leftBytes / ((maxReloads + 1) * perConnection + (maxReloads + 3) * slotBytes));
+  // Each connection has two sides; each server may have a check under way; each thread its pollers and pipes.
+  const binds = input.listeners.reduce((sum, listener) => sum + listener.binds, 0);
+  const byFiles = Math.floor(
+    (input.fileLimit - 200 - input.servers - binds * input.threads - 20 * input.threads) / 2,
+  );
+
+  const wanted = input.listeners.map((listener) => ({
+    id: listener.id,
+    asked: listener.connectionLimit > 0,
+    limit: listener.connectionLimit > 0 ? listener.connectionLimit : defaultConnectionLimit,
+  }));
+  const wantedSum = wanted.reduce((sum, listener) => sum + listener.limit, 0);
+  const possible = Math.min(byMemory, byFiles, largestMaxconn);
+  const fits = possible >= smallestMaxconn;
+  const maxconn = fits
+    ? Math.max(smallestMaxconn, Math.min(possible, wantedSum || defaultConnectionLimit))
+    : smallestMaxconn;
+  const reason = byFiles < byMemory ? 'open files' : 'memory';
+
+  const sizeMiB = Math.round(input.limitBytes / miB);
+  return {
+    fits,
+    sentence: fits
+      ? null
+      : byFiles < smallestMaxconn
+        ? `${input.fileLimit} open files are not enough for ${input.servers} servers`
+        : `${sizeMiB} MiB of memory are not enough for ${input.servers} servers and ${input.certificates} certificates`,
+    maxconn,
+    listenerMaxconn: new Map(wanted.map(({ id, limit }) => [id, Math.min(limit, maxconn)])),
+    threads: input.threads,
+    cacheSize,
+    maxReloads,
+    hardStopAfterSeconds,
+    warnings: wanted
+      .filter(({ limit }) => limit > maxconn)
+      .map(({ id, limit, asked }) => ({
+        id,
+        text:
+          `${asked ? 'connection limit' : 'default connection limit'} ${limit} capped to ${maxconn}: ` +
+          `${sizeMiB} MiB and ${input.fileLimit} open files allow no more (${reason})`,
+      })),
+    terms: {
+      workerBytes: fixedWorkerBytes + maxconn * slotBytes,
+      cacheBytes,
+      connectionBytes: perConnection,
+      tcpBytes,
+      reservedBytes: input.reservedBytes,
+      limitBytes: input.limitBytes,
+    },
+  };
+}
+
+/** The left side of the inequality for a budget, in bytes: what the amphora may use at its worst. */
+export function worstCaseBytes(budget: MemoryBudget): number {
+  const { terms, maxReloads, maxconn } = budget;
+  return (
+    (maxReloads + 3) * (terms.workerBytes + terms.cacheBytes) +
+    (maxReloads + 1) * maxconn * terms.connectionBytes +
+    terms.tcpBytes +
+    terms.reservedBytes
+  );
+}

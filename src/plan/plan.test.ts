@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest';
+import { aListener, aLoadBalancer, aTree, born, uuid } from '../../test/trees.ts';
+import type { Amphora } from '../lb/amphora.ts';
+import type { LoadBalancer } from '../lb/load-balancer.ts';
+import { wantedGuard } from './guard.ts';
+import { plan, type Seen, type SeenAmphora, type SeenServer } from './plan.ts';
+
+const amphoraId = uuid(500);
+const row = (changes: Partial<Amphora> = {}): Amphora => ({
+  id: amphoraId,
+  loadBalancerId: uuid(1),
+  status: 'ALLOCATED',
+  role: 'STANDALONE',
+  computeId: uuid(501),
+  lbNetworkIp: '10.0.0.5',
+  vrrpIp: '192.0.2.5',
+  haIp: '192.0.2.90',
+  vrrpPortId: uuid(503),
+  haPortId: uuid(1003),
+  certExpiration: null,
+  certBusy: false,
+  vrrpInterface: null,
+  vrrpId: null,
+  vrrpPriority: null,
+  cachedZone: null,
+  imageId: null,
+  computeFlavor: null,
+  appliedGeneration: 1,
+  lastHeartbeatAt: born,
+  createdAt: born,
+  updatedAt: null,
+  ...changes,
+});
+const server = (changes: Partial<SeenServer> = {}): SeenServer => ({
+  id: uuid(501),
+  status: 'ACTIVE',
+  fault: null,
+  leaving: false,
+  ...changes,
+});
+const serving = (changes: Partial<SeenAmphora> = {}, rowChanges: Partial<Amphora> = {}): SeenAmphora => ({
+  row: row(rowChanges),
+  server: 'unwatched',
+  managementPortId: undefined,
+  vrrpPortId: uuid(503),
+  portIds: [],
+  agent: 1,
+  silent: false,
+  trouble: undefined,
+  confirmed: undefined,
+  ...changes,
+});
+const born1 = { status: 'PENDING_CREATE', computeId: null, lbNetworkIp: null, vrrpPortId: null } as const;
+const unborn = (changes: Partial<SeenAmphora> = {}, rowChanges: Partial<Amphora> = {}): SeenAmphora =>
+  serving(
+    { server: 'gone', vrrpPortId: undefined, agent: 'unasked', ...changes },
+    { ...born1, appliedGeneration: -1, ...rowChanges },
+  );
+const booting = (changes: Partial<SeenAmphora> = {}): SeenAmphora =>
+  serving(
+    { server: server(), managementPortId: uuid(502), agent: 'unreachable', ...changes },
+    { status: 'BOOTING', appliedGeneration: -1 },
+  );
+const condemned = (changes: Partial<SeenAmphora> = {}): SeenAmphora =>
+  serving({ server: 'gone', agent: 'unasked', ...changes }, { status: 'PENDING_DELETE' });
+
+const tree = (changes: Partial<LoadBalancer> = {}) =>
+  aTree({ loadBalancer: aLoadBalancer(changes), listeners: [aListener()] });
+const pending = tree({ provisioningStatus: 'PENDING_UPDATE' });
+
+const planned = (
+  wanted: ReturnType<typeof tree>,
+  amphorae: readonly SeenAmphora[],
+  seen: Partial<Seen> = {},
+) =>
+  plan(
+    { tree: wanted, bootDeadlineMs: 300_000 },
+    {
+      now: born,
+      guard: wantedGuard(wanted),
+      vipPort: 'there',
+      amphorae,
+      massSilence: false,
+      groupRemoved: false,
+      failures: false,
+      settled: undefined,
+      ...seen,
+    },
+  ).map((step) => step.kind);
+
+describe('The plan for a load balancer', () => {
+  it.each<[string, ReturnType<typeof planned>, string[]]>([
+    ['that is at rest: nothing', planned(tree(), [serving()]), []],
+    [
+      'not looked at yet in this run: its guard',
+      planned(tree(), [serving()], { guard: undefined }),
+      ['ensure-guard'],
+    ],
+    ['whose VIP port is gone', planned(tree(), [serving()], { vipPort: 'missing' }), ['repair-vip-port']],
+    ['without amphora: one is opened', planned(tree(), []), ['open-amphora']],
+    ['with an amphora opened: its ports', planned(tree(), [unborn()]), ['ensure-ports']],
+    [
+      'with an amphora opened, but no guard for its port yet',
+      planned(tree(), [unborn()], { guard: undefined }),
+      ['ensure-guard'],
+    ],
+    [
+      'with ports that the row does not know of',
+      planned(tree(), [unborn({ managementPortId: uuid(502), vrrpPortId: uuid(503) })]),
+      ['ensure-ports'],
+    ],
+    [
+      'with ports: the server',
+      planned(tree(), [
+        unborn(
+          { managementPortId: uuid(502), vrrpPortId: uuid(503) },
+          { lbNetworkIp: '10.0.0.5', vrrpPortId: uuid(503) },
+        ),
+      ]),
+      ['boot-server'],
+    ],
+    [
+      'with a server nobody wrote down',
+      planned(tree(), [unborn({ server: server(), vrrpPortId: uuid(503) })]),
+      ['adopt-server'],
+    ],
+    ['whose amphora boots', planned(tree(), [booting()]), ['wait']],
+    ['whose amphora is up', planned(tree(), [booting({ agent: -1 })]), ['push']],
+    [
+      'whose amphora boots for too long',
+      planned(tree(), [booting()], { now: new Date(born.getTime() + 300_001) }),
+      ['condemn', 'back-off'],
+    ],
+    [
+      'whose server could not be made',
+      planned(tree(), [booting({ server: server({ status: 'ERROR', fault: 'No valid host' }) })]),
+      ['condemn', 'back-off'],
+    ],
+    ['that was changed', planned(pending, [serving({ agent: 'unasked' })]), ['push']],
+    ['whose change is confirmed', planned(pending, [serving({ confirmed: 1 })]), ['settle']],
+    ['whose change is settled', planned(pending, [serving({ confirmed: 1 })], { settled: 1 }), []],
+    [
+      'that was changed again meanwhile',
+      planned({ ...pending, loadBalancer: { ...pending.loadBalancer, generation: 2 } }, [
+        serving({ confirmed: 1, agent: 'unasked' }),
+      ]),
+      ['push'],
+    ],
+    [
+      'with something in ERROR: tried again',
+      planned(tree({ provisioningStatus: 'ERROR' }), [serving()]),
+      ['push'],
+    ],
+    ['whose amphora restarted', planned(tree(), [serving({ agent: -1 })]), ['push']],
+    [
+      'whose amphora does not answer but was heard',
+      planned(tree(), [serving({ server: server(), agent: 'unreachable' })]),
+      ['back-off'],
+    ],
+    [
+      'whose amphora is silent and does not answer',
+      planned(tree(), [serving({ server: server(), agent: 'unreachable', silent: true })]),
+      ['condemn'],
+    ],
+    [
+      'whose amphora is silent among many',
+      planned(tree(), [serving({ server: server(), agent: 'unreachable', silent: true })], {
+        massSilence: true,
+      }),
+      ['back-off'],
+    ],
+    [
+      'whose amphora is silent and answers',
+      planned(tree(), [serving({ server: server(), silent: true })]),
+      [],
+    ],
+    [
+      'whose server is dead, even among many silent',
+      planned(tree(), [serving({ server: server({ status: 'ERROR' }), agent: 'unreachable' })], {
+        massSilence: true,
+      }),
+      ['condemn'],
+    ],
+    [
+      'whose server is gone',
+      planned(tree(), [serving({ server: 'gone', agent: 'unreachable' })]),
+      ['condemn'],
+    ],
+    ['whose card is gone', planned(tree(), [serving({ vrrpPortId: undefined })]), ['condemn']],
+    [
+      'with a condemned amphora: another, while the old one goes',
+      planned(tree(), [condemned({ server: server() })]),
+      ['open-amphora', 'remove-server'],
+    ],
+    [
+      'with a condemned amphora without server: its ports',
+      planned(tree(), [serving(), condemned({ portIds: [uuid(502), uuid(503)] })]),
+      ['remove-port', 'remove-port'],
+    ],
+    ['with nothing left of the condemned', planned(tree(), [serving(), condemned()]), ['close-amphora']],
+    [
+      'whose change does not wait for the old amphora to go',
+      planned(pending, [serving({ confirmed: 1 }), condemned({ server: server({ leaving: true }) })]),
+      ['settle', 'wait'],
+    ],
+    [
+      'with two amphorae, as two controllers may have opened: the serving one stays',
+      planned(tree(), [serving(), unborn({}, { id: uuid(600) })]),
+      ['condemn'],
+    ],
+    ['of two amphorae', planned(tree({ topology: 'ACTIVE_STANDBY' }), []), ['refuse']],
+  ])('%s', (_, steps, expected) => {
+    expect(steps).toEqual(expected);
+  });
+});
+
+describe('The plan for a load balancer to be deleted', () => {
+  const dying = tree({ provisioningStatus: 'PENDING_DELETE' });
+  it.each<[string, ReturnType<typeof planned>, string[]]>([
+    ['gives up its amphora', planned(dying, [serving()]), ['condemn']],
+    ['then the server', planned(dying, [condemned({ server: server() })]), ['remove-server']],
+    ['waits for it', planned(dying, [condemned({ server: server({ leaving: true }) })]), ['wait']],
+    ['then the row', planned(dying, [condemned()]), ['close-amphora']],
+    ['then its group and its port', planned(dying, []), ['remove-security-group', 'remove-port']],
+    [
+      'leaves a port that is not ours',
+      planned(tree({ provisioningStatus: 'PENDING_DELETE', vipPortOwned: false }), []),
+      ['remove-security-group'],
+    ],
+    ['then itself', planned(dying, [], { groupRemoved: true, vipPort: 'missing' }), ['settle']],
+  ])('%s', (_, steps, expected) => {
+    expect(steps).toEqual(expected);
+  });
+});
