@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { type Caller, isAdmin, requireAdmin } from '../caller.ts';
+import { callerOf, param, read } from '../http.ts';
+import { count, nextLink, one, page, type Query, sorted } from '../lists.ts';
+import type { Collection } from '../records.ts';
+import { badRequest, conflict, notFound } from '../refusal.ts';
+import { minorOf } from './microversion.ts';
+
+export interface Flavor {
+  readonly id: string;
+  readonly name: string;
+  /** MiB. */
+  readonly ram: number;
+  readonly vcpus: number;
+  /** GiB, for show: instances write to memory alone. */
+  readonly disk: number;
+  readonly ephemeral: number;
+  /** MiB. */
+  readonly swap: number;
+  readonly rxtx_factor: number;
+  readonly is_public: boolean;
+  readonly description: string | null;
+  readonly extra_specs: Readonly<Record<string, string>>;
+  /** Projects that may use it when it is not public. */
+  readonly access: readonly string[];
+}
+
+const size = (minimum: number) =>
+  Type.Union([Type.Integer({ minimum }), Type.String({ pattern: '^[0-9]+$' })]);
+const Create = Type.Object({
+  flavor: Type.Object({
+    name: Type.String({ minLength: 1, maxLength: 255 }),
+    id: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Integer(), Type.Null()])),
+    ram: size(1),
+    vcpus: size(1),
+    disk: size(0),
+    'OS-FLV-EXT-DATA:ephemeral': Type.Optional(size(0)),
+    swap: Type.Optional(size(0)),
+    rxtx_factor: Type.Optional(Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.String()])),
+    'os-flavor-access:is_public': Type.Optional(Type.Boolean()),
+    description: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  }),
+});
+const Describe = Type.Object({
+  flavor: Type.Object({ description: Type.Union([Type.String(), Type.Null()]) }),
+});
+const Specs = Type.Object({
+  extra_specs: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
+});
+const Access = Type.Object({ tenant: Type.String() });
+const Action = Type.Object({
+  addTenantAccess: Type.Optional(Access),
+  removeTenantAccess: Type.Optional(Access),
+});
+
+export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, base: string): void {
+  const sees = (caller: Caller, flavor: Flavor) =>
+    isAdmin(caller) || flavor.is_public || flavor.access.includes(caller.projectId ?? '');
+  const find = (request: FastifyRequest): Flavor => {
+    const id = param(request, 'id');
+    const flavor = flavors.get(id);
+    if (flavor === undefined || !sees(callerOf(request), flavor))
+      throw notFound(`Flavor ${id} could not be found.`);
+    return flavor;
+  };
+
+  const list = (request: FastifyRequest, view: (flavor: Flavor) => object): object => {
+    const query = request.query as Query;
+    const caller = callerOf(request);
+    const wanted = isAdmin(caller) ? one(query, 'is_public')?.toLowerCase() : undefined;
+    const shown = flavors
+      .all()
+      .filter((flavor) => sees(caller, flavor))
+      .filter((flavor) => wanted === 'none' || !isAdmin(caller) || flavor.is_public === (wanted !== 'false'))
+      .filter(
+        (flavor) =>
+          flavor.ram >= (count(query, 'minRam') ?? 0) && flavor.disk >= (count(query, 'minDisk') ?? 0),
+      );
+    const key = one(query, 'sort_key') ?? 'flavorid';
+    const direction = one(query, 'sort_dir') === 'desc' ? 'desc' : 'asc';
+    const cut = page(sorted(shown, [[key === 'flavorid' ? 'id' : key, direction]]), query);
+    return {
+      flavors: cut.items.map(view),
+      ...(cut.next !== undefined && {
+        flavors_links: [{ rel: 'next', href: nextLink(`${base}/flavors`, query, cut.next) }],
+      }),
+    };
+  };
+  app.get('/flavors', async (request) =>
+    list(request, (flavor) => ({
+      id: flavor.id,
+      name: flavor.name,
+      ...(minorOf(request) >= 55 && { description: flavor.description }),
+      links: linksOf(flavor, base),
+    })),
+  );
+  app.get('/flavors/detail', async (request) =>
+    list(request, (flavor) => flavorView(flavor, minorOf(request), base)),
+  );
+  app.get('/flavors/:id', async (request) => ({ flavor: flavorView(find(request), minorOf(request), base) }));
+
+  app.post('/flavors', async (request) => {
+    requireAdmin(callerOf(request));
+    const wish = read(Create, request.body).flavor;
+    const id = wish.id == null || wish.id === 'auto' ? randomUUID() : String(wish.id);
+    if (!/^[A-Za-z0-9_.-][A-Za-z0-9_. -]*$/.test(id)) throw badRequest(`Invalid flavor id '${id}'.`);
+    if (flavors.get(id)) throw conflict(`Flavor with ID ${id} already exists.`);
+    if (flavors.all().some((each) => each.name === wish.name)) {
+      throw conflict(`Flavor with name ${wish.name} already exists.`);
+    }
+    const rxtx_factor = Number(wish.rxtx_factor ?? 1);
+    if (!(rxtx_factor > 0)) throw badRequest(`Invalid input for rxtx_factor: '${wish.rxtx_factor}'.`);
+    const flavor = flavors.put({
+      id,
+      name: wish.name,
+      ram: positive('ram', wish.ram),
+      vcpus: positive('vcpus', wish.vcpus),
+      disk: Number(wish.disk),
+      ephemeral: Number(wish['OS-FLV-EXT-DATA:ephemeral'] ?? 0),
+      swap: Number(wish.swap ?? 0),
+      rxtx_factor,
+      is_public: wish['os-flavor-access:is_public'] ?? true,
+      description: wish.description ?? null,
+      extra_specs: {},
+      access: [],
+    });
+    return { flavor: flavorView(flavor, minorOf(request), base) };
+  });
+
+  app.put('/flavors/:id', async (request) => {
+    requireAdmin(callerOf(request));
+    const { description } = read(Describe, request.body).flavor;
+    return { flavor: flavorView(flavors.put({ ...find(request), description }), minorOf(request), base) };
+  });
+
+  app.delete('/flavors/:id', async (request, reply) => {
+    requireAdmin(callerOf(request));
+    flavors.remove(find(request).id);
+    return reply.code(202).send();
+  });
+
+  app.get('/flavors/:id/os-extra_specs', async (request) => ({ extra_specs: find(request).extra_specs }));
+  app.post('/flavors/:id/os-extra_specs', async (request) => {
+    requireAdmin(callerOf(request));
+    const flavor = find(request);
+    const added = Object.entries(read(Specs, request.body).extra_specs).map(([key, value]) => [
+      key,
+      String(value),
+    ]);
+    const extra_specs = Object.fromEntries(added) as Record<string, string>;
+    flavors.put({ ...flavor, extra_specs: { ...flavor.extra_specs, ...extra_specs } });
+    return { extra_specs };
+  });
+  app.delete('/flavors/:id/os-extra_specs/:key', async (request, reply) => {
+    requireAdmin(callerOf(request));
+    const flavor = find(request);
+    const key = param(request, 'key');
+    const { [key]: gone, ...extra_specs } = flavor.extra_specs;
+    if (gone === undefined) throw notFound(`Flavor ${flavor.id} has no extra specs with key ${key}.`);
+    flavors.put({ ...flavor, extra_specs });
+    return reply.code(200).send();
+  });
+
+  const accessOf = (flavor: Flavor) => ({
+    flavor_access: flavor.access.map((tenant_id) => ({ flavor_id: flavor.id, tenant_id })),
+  });
+  app.get('/flavors/:id/os-flavor-access', async (request) => {
+    requireAdmin(callerOf(request));
+    const flavor = find(request);
+    if (flavor.is_public) throw notFound('Access list not available for public flavors.');
+    return accessOf(flavor);
+  });
+  app.post('/flavors/:id/action', async (request) => {
+    requireAdmin(callerOf(request));
+    const flavor = find(request);
+    const { addTenantAccess: add, removeTenantAccess: remove } = read(Action, request.body);
+    const rest = flavor.access.filter((each) => each !== remove?.tenant && each !== add?.tenant);
+    if (add === undefined && remove === undefined) throw badRequest('There is no such resource action.');
+    return accessOf(flavors.put({ ...flavor, access: add === undefined ? rest : [...rest, add.tenant] }));
+  });
+}
+
+function positive(name: string, value: number | string): number {
+  const number = Number(value);
+  if (number < 1)
+    throw badRequest(
+      `Invalid input for field/attribute ${name}. Value: ${value}. ${value} is less than the minimum of 1`,
+    );
+  return number;
+}
+
+function linksOf(flavor: Flavor, base: string): object[] {
+  return [{ rel: 'self', href: `${base}/flavors/${flavor.id}` }];
+}
+
+function flavorView(flavor: Flavor, minor: number, base: string): object {
+  return {
+    id: flavor.id,
+    name: flavor.name,
+    ram: flavor.ram,
+    vcpus: flavor.vcpus,
+    disk: flavor.disk,
+    swap: flavor.swap === 0 && minor < 75 ? '' : flavor.swap,
+    'OS-FLV-EXT-DATA:ephemeral': flavor.ephemeral,
+    'OS-FLV-DISABLED:disabled': false,
+    'os-flavor-access:is_public': flavor.is_public,
+    rxtx_factor: flavor.rxtx_factor,
+    links: linksOf(flavor, base),
+    ...(minor >= 55 && { description: flavor.description }),
+    ...(minor >= 61 && { extra_specs: flavor.extra_specs }),
+  };
+}
