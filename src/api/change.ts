@@ -1,0 +1,61 @@
+import type { Caller } from '../clouds/clouds.ts';
+import { isProblem, type Problem } from '../lb/problems.ts';
+import type { Circumstances, Decision, Tree } from '../lb/tree.ts';
+import type { ResourceKind } from '../store/store.ts';
+import { type Action, authorize } from './policy.ts';
+import type { Api } from './request.ts';
+import { uuidOf } from './types.ts';
+
+/** Writing: every wish about a load balancer that exists goes through here. */
+
+export interface Wish<T, V> {
+  readonly caller: Caller;
+  readonly actions: readonly Action[];
+  /** What names the load balancer: itself, or something below it. */
+  readonly of: { readonly kind: ResourceKind; readonly id: string };
+  /** The answer when that is not there (any more). */
+  readonly missing: Problem;
+  /** The pure rule. */
+  readonly decide: (tree: Tree, circumstances: Circumstances) => Decision<T> | Problem;
+  /** What only the surroundings know to be wrong; asked when the rule has nothing against the wish. */
+  readonly outside?: ((decision: Decision<T>) => Promise<Problem | undefined>) | undefined;
+  /** The answer, from the tree as wished. */
+  readonly show: (tree: Tree, answer: T) => V;
+}
+
+export async function carry<T, V>(api: Api, wish: Wish<T, V>): Promise<V | Problem> {
+  const loadBalancerId = await loadBalancerOf(api, wish.of);
+  if (loadBalancerId === undefined) return wish.missing;
+  const circumstances: Circumstances = {
+    now: api.clock(),
+    newId: api.newId,
+    deployment: api.config.deployment,
+  };
+  const decide = (tree: Tree | undefined): Decision<T> | Problem => {
+    if (tree === undefined) return wish.missing;
+    for (const action of wish.actions) {
+      const denied = authorize(wish.caller, action, tree.loadBalancer.projectId);
+      if (denied !== undefined) return denied;
+    }
+    return wish.decide(tree, circumstances);
+  };
+  if (wish.outside !== undefined) {
+    // Nothing outside is asked while the tree is locked; the rule judges again, on what the tree is by then.
+    const draft = decide(await api.store.trees.read(loadBalancerId));
+    if (isProblem(draft)) return draft;
+    const wrong = await wish.outside(draft);
+    if (wrong !== undefined) return wrong;
+  }
+  return api.store.trees.change(loadBalancerId, (tree) => {
+    const decision = decide(tree);
+    return isProblem(decision)
+      ? decision
+      : { tree: decision.tree, answer: wish.show(decision.tree, decision.answer) };
+  });
+}
+
+async function loadBalancerOf(api: Api, { kind, id }: Wish<never, never>['of']): Promise<string | undefined> {
+  const uuid = uuidOf(id);
+  if (uuid === undefined || kind === 'loadBalancer') return uuid;
+  return api.store.trees.loadBalancerOf(kind, uuid);
+}

@@ -1,0 +1,83 @@
+import type { AmphoraFlavorData } from '../lb/flavor.ts';
+import { isProblem, type Problem, problem, unsupported } from '../lb/problems.ts';
+import { isObject } from './fields.ts';
+import type { Api } from './request.ts';
+
+/** What the amphora provider understands in a flavor's data, by name. */
+export const flavorCapabilities: readonly { readonly name: keyof AmphoraFlavorData; readonly description: string }[] = [
+  {
+    name: 'loadbalancer_topology',
+    description: 'The load balancer topology: SINGLE is one amphora, ACTIVE_STANDBY a pair.',
+  },
+  { name: 'compute_flavor', description: 'The id of the compute flavor of the amphorae.' },
+  { name: 'amp_image_tag', description: 'The tag of the image of the amphorae.' },
+  { name: 'sriov_vip', description: 'Whether the VIP port is an SR-IOV virtual function.' },
+  { name: 'allow_member_sriov', description: 'Whether members may be reached over SR-IOV ports.' },
+];
+
+const kinds: Readonly<Record<keyof AmphoraFlavorData, 'string' | 'boolean'>> = {
+  loadbalancer_topology: 'string',
+  compute_flavor: 'string',
+  amp_image_tag: 'string',
+  sriov_vip: 'boolean',
+  allow_member_sriov: 'boolean',
+};
+
+/**
+ * Parses and judges the JSON text of a flavor profile: 400 when it is no JSON object, 501 when the provider cannot
+ * do what it says. Asks compute and images for what it names.
+ */
+export async function flavorData(
+  api: Pick<Api, 'compute' | 'images'>,
+  provider: string,
+  text: string,
+): Promise<AmphoraFlavorData | Problem> {
+  const data = parsed(text);
+  if (isProblem(data)) return data;
+  const wrong = shapeProblem(provider, data) ?? notYet(provider, data);
+  if (wrong !== undefined) return wrong;
+  const { compute_flavor: computeFlavor, amp_image_tag: imageTag } = data as AmphoraFlavorData;
+  if (computeFlavor !== undefined && !(await api.compute.flavorExists(computeFlavor))) {
+    return unsupported(provider, `compute_flavor ${computeFlavor} is not known to the compute service.`);
+  }
+  if (imageTag !== undefined && (await api.images.newest(imageTag)) === undefined) {
+    return unsupported(provider, `amp_image_tag ${imageTag}: the image service has no active image of that tag.`);
+  }
+  return data as AmphoraFlavorData;
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> | Problem {
+  try {
+    const data: unknown = JSON.parse(text);
+    if (isObject(data)) return data;
+  } catch {
+    // told below
+  }
+  return problem(400, `The flavor_data '${text}' is not a JSON object.`);
+}
+
+function shapeProblem(provider: string, data: Readonly<Record<string, unknown>>): Problem | undefined {
+  for (const [name, value] of Object.entries(data)) {
+    if (!Object.hasOwn(kinds, name)) return unsupported(provider, `the flavor key ${name} is not known.`);
+    const kind = kinds[name as keyof AmphoraFlavorData];
+    if (typeof value !== kind) return unsupported(provider, `the flavor key ${name} needs a ${kind}.`);
+  }
+  const topology = data['loadbalancer_topology'] ?? 'SINGLE';
+  return topology === 'SINGLE' || topology === 'ACTIVE_STANDBY'
+    ? undefined
+    : unsupported(provider, `loadbalancer_topology ${JSON.stringify(topology)} is neither SINGLE nor ACTIVE_STANDBY.`);
+}
+
+/**
+ * Legal, and not built so far: pairs of amphorae, SR-IOV ports for the VIP and for members. Promising them would be a
+ * lie.
+ */
+function notYet(provider: string, data: AmphoraFlavorData): Problem | undefined {
+  if (data.loadbalancer_topology === 'ACTIVE_STANDBY') {
+    return unsupported(provider, 'loadbalancer_topology ACTIVE_STANDBY is not supported yet.');
+  }
+  for (const name of ['sriov_vip', 'allow_member_sriov'] as const) {
+    if (data[name] === true) return unsupported(provider, `${name} is not supported yet.`);
+  }
+  return undefined;
+}

@@ -1,0 +1,65 @@
+import type { Caller, Compute, Identity, Images, Networking, Secrets } from '../clouds/clouds.ts';
+import type { Deployment } from '../lb/defaults.ts';
+import { type Problem, unknownArgument } from '../lb/problems.ts';
+import type { Log } from '../platform/log.ts';
+import type { Store } from '../store/store.ts';
+import type { Refusal } from './faults.ts';
+
+/** What the API stands on. */
+export interface Api {
+  readonly store: Store;
+  readonly identity: Identity;
+  readonly secrets: Secrets;
+  readonly networking: Networking;
+  readonly compute: Compute;
+  readonly images: Images;
+  readonly config: ApiConfig;
+  readonly log: Log;
+  readonly clock: () => Date;
+  readonly newId: () => string;
+}
+
+export interface ApiConfig {
+  readonly deployment: Deployment;
+  /** Rows of a page at most; null: no cap. */
+  readonly paginationMaxLimit: number | null;
+  /** Base of paging links; null: the request's own URL. */
+  readonly apiBaseUri: string | null;
+  readonly maxBodyBytes: number;
+  /** Believe X-Forwarded-* headers. */
+  readonly trustProxy: boolean;
+  readonly defaultProvider: string;
+  readonly providers: readonly { readonly name: string; readonly description: string }[];
+}
+
+/** One request, as a resource sees it. */
+export interface ApiRequest {
+  readonly caller: Caller;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** The URL the client used, without query: base of links. */
+  readonly url: string;
+  /** Undefined: none was sent. */
+  readonly body: Buffer | undefined;
+}
+
+/** Body undefined: an empty answer. */
+export interface Answer {
+  readonly status: 200 | 201 | 202 | 204;
+  readonly body?: unknown;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** As the router writes it: `/v2/lbaas/pools/:id`. */
+  readonly path: string;
+  readonly handle: (request: ApiRequest) => Promise<Answer | Problem | Refusal>;
+}
+
+export const ok = (body: unknown): Answer => ({ status: 200, body });
+
+/** Requests that take no query, or only the named keys. */
+export function strayQuery(request: ApiRequest, ...allowed: readonly string[]): Problem | undefined {
+  const stray = [...new Set(request.query.keys())].filter((name) => !allowed.includes(name));
+  return stray.length === 0 ? undefined : unknownArgument(stray);
+}

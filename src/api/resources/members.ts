@@ -1,0 +1,232 @@
+import type { Member } from '../../lb/member.ts';
+import { createMember, deleteMember, replaceMembers, updateMember } from '../../lb/member-rules.ts';
+import { cloudObjectNotFound, invalidInput, isProblem, notFound, type Problem } from '../../lb/problems.ts';
+import type { Views } from '../../store/store.ts';
+import { created, envelope, updated } from '../bodies.ts';
+import { carry } from '../change.ts';
+import { listAnswer, showAnswer } from '../collection.ts';
+import { clientRefusal, type Refusal } from '../faults.ts';
+import { type Created, fields, readCreated } from '../fields.ts';
+import { authorize } from '../policy.ts';
+import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
+import { common, id, inheritedProject, named, resource } from '../resource.ts';
+import { objectAnswer } from '../routes.ts';
+import { boolean, integer, ipAddress, isTrue, oneOf, text, uuid, uuidOf } from '../types.ts';
+
+export const members = resource({
+  kind: 'member',
+  name: 'Member',
+  argument: 'member_.member',
+  many: 'members',
+  fields: fields({
+    ...id,
+    ...named,
+    ...common,
+    ...inheritedProject,
+    address: { type: ipAddress(), post: 'required' },
+    protocolPort: { type: integer({ min: 1, max: 65_535 }), post: 'required' },
+    weight: {
+      type: integer({ min: 0, max: 256 }),
+      post: 'optional',
+      put: 'optional',
+      default: 1,
+      nullOnPost: 1,
+      nullOnPut: 1,
+    },
+    backup: {
+      type: boolean(),
+      post: 'optional',
+      put: 'optional',
+      default: false,
+      nullOnPost: false,
+      nullOnPut: false,
+    },
+    subnetId: { type: uuid(), post: 'optional', default: null },
+    monitorAddress: { type: ipAddress(), post: 'optional', put: 'optional', default: null },
+    monitorPort: { type: integer({ min: 1, max: 65_535 }), post: 'optional', put: 'optional', default: null },
+    requestSriov: {
+      type: boolean(),
+      post: 'optional',
+      default: false,
+      nullOnPost: false,
+      show: false,
+      stored: false,
+    },
+    vnicType: { type: oneOf('normal', 'direct') },
+  }),
+});
+
+/** Items of a batch: what is not sent of these stays on a member that exists. */
+const batchFields = fields({
+  ...members.fields,
+  name: { type: text({ max: 255 }), post: 'optional' },
+  tags: { type: common.tags.type, post: 'optional', nullOnPost: common.tags.nullOnPost },
+  subnetId: { type: uuid(), post: 'optional' },
+});
+const batchArgument = 'members_.members';
+
+export function memberRoutes(api: Api): readonly Route[] {
+  const all = '/v2/lbaas/pools/:pool_id/members';
+  const one = `${all}/:id`;
+  return [
+    { method: 'GET', path: all, handle: (request) => list(api, request) },
+    { method: 'POST', path: all, handle: (request) => inPool(api, request, () => create(api, request)) },
+    { method: 'PUT', path: all, handle: (request) => inPool(api, request, () => replace(api, request)) },
+    { method: 'GET', path: one, handle: (request) => show(api, request) },
+    { method: 'PUT', path: one, handle: (request) => inPool(api, request, () => update(api, request)) },
+    { method: 'DELETE', path: one, handle: (request) => inPool(api, request, () => remove(api, request)) },
+  ];
+}
+
+const idsOf = ({ params }: ApiRequest): { poolId: string; memberId: string } => ({
+  poolId: params['pool_id'] ?? '',
+  memberId: params['id'] ?? '',
+});
+
+const unknownPool = (id: string): Refusal => clientRefusal(404, `Pool ${id} not found.`);
+
+/** The pool of the path comes before anything else that may be wrong. */
+async function inPool(
+  api: Api,
+  request: ApiRequest,
+  next: () => Promise<Answer | Problem>,
+): Promise<Answer | Problem | Refusal> {
+  const { poolId } = idsOf(request);
+  const known = await api.store.trees.loadBalancerOf('pool', uuidOf(poolId) ?? '');
+  return known === undefined ? unknownPool(poolId) : next();
+}
+
+async function list(api: Api, request: ApiRequest): Promise<Answer | Problem | Refusal> {
+  const { poolId } = idsOf(request);
+  const uuid = uuidOf(poolId);
+  if (uuid === undefined) return unknownPool(poolId);
+  const [pool, answer] = await Promise.all([
+    api.store.lists.show('pool', uuid),
+    listAnswer(api, members, request, { poolId: uuid }),
+  ]);
+  if (pool === undefined) return unknownPool(poolId);
+  // A query that makes no sense is told before who may ask.
+  if ('problem' in answer || 'refusal' in answer) return answer;
+  return authorize(request.caller, 'member:get_all', pool.projectId) ?? answer;
+}
+
+async function show(api: Api, request: ApiRequest): Promise<Answer | Problem | Refusal> {
+  const { poolId, memberId } = idsOf(request);
+  const uuid = uuidOf(memberId);
+  const member = uuid === undefined ? undefined : await api.store.lists.show('member', uuid);
+  if (member?.poolId === uuidOf(poolId) && member !== undefined) {
+    return authorize(request.caller, 'member:get_one', member.projectId) ?? showAnswer(members, member, request);
+  }
+  return inPool(api, request, async () => notFound('Member', memberId));
+}
+
+async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const values = created(members, request);
+  if (isProblem(values)) return values;
+  const { poolId } = idsOf(request);
+  const member = await carry(api, {
+    ...ofPool(request, poolId),
+    actions: ['member:post'],
+    decide: (tree, circumstances) => createMember(tree, poolId, values, circumstances),
+    outside: values.subnetId === null ? undefined : () => subnetsProblem(api, request, [values.subnetId]),
+    show: (_, answer): Views['member'] => answer,
+  });
+  return objectAnswer(members, member, 201);
+}
+
+async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const changes = updated(members, request);
+  if (isProblem(changes)) return changes;
+  const { poolId, memberId } = idsOf(request);
+  const member = await carry(api, {
+    ...ofPool(request, poolId),
+    actions: ['member:put'],
+    decide: (tree, circumstances) => updateMember(tree, poolId, memberId, changes, circumstances),
+    show: (_, answer): Views['member'] => answer,
+  });
+  return objectAnswer(members, member, 200);
+}
+
+async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const stray = strayQuery(request);
+  if (stray !== undefined) return stray;
+  const { poolId, memberId } = idsOf(request);
+  const done = await carry(api, {
+    ...ofPool(request, poolId),
+    actions: ['member:delete'],
+    decide: (tree) => deleteMember(tree, poolId, memberId),
+    show: () => undefined,
+  });
+  return done ?? { status: 204 };
+}
+
+async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const stray = strayQuery(request, 'additive_only');
+  if (stray !== undefined) return stray;
+  const items = batchItems(request);
+  if (isProblem(items)) return items;
+  const additiveOnly = isTrue(request.query.get('additive_only') ?? '');
+  const { poolId } = idsOf(request);
+  const named = items.some((item) => (item.subnetId ?? null) !== null);
+  const done = await carry(api, {
+    ...ofPool(request, poolId),
+    actions: ['member:post', 'member:put', ...(additiveOnly ? [] : (['member:delete'] as const))],
+    decide: (tree, circumstances) => {
+      const decision = replaceMembers(tree, poolId, items, additiveOnly, circumstances);
+      return isProblem(decision) ? decision : { ...decision, answer: addedMembers(tree.members, decision.tree.members) };
+    },
+    outside: named
+      ? ({ answer }) =>
+          subnetsProblem(
+            api,
+            request,
+            answer.map(({ subnetId }) => subnetId),
+          )
+      : undefined,
+    show: () => undefined,
+  });
+  return done ?? { status: 202 };
+}
+
+function batchItems(request: ApiRequest): readonly Created<typeof batchFields>[] | Problem {
+  const body = envelope(request, batchArgument);
+  if (isProblem(body)) return body;
+  if (!Array.isArray(body.value)) {
+    return invalidInput('members', JSON.stringify(body.value), 'Value should be a list');
+  }
+  const items: Created<typeof batchFields>[] = [];
+  for (const value of body.value as readonly unknown[]) {
+    const item = readCreated(batchFields, value, batchArgument);
+    if (isProblem(item)) return item;
+    items.push(item);
+  }
+  return items;
+}
+
+function addedMembers(before: readonly Member[], after: readonly Member[]): readonly Member[] {
+  const known = new Set(before.map(({ id }) => id));
+  return after.filter(({ id }) => !known.has(id));
+}
+
+function ofPool(request: ApiRequest, poolId: string) {
+  return {
+    caller: request.caller,
+    of: { kind: 'pool', id: poolId },
+    missing: notFound('Pool', poolId),
+  } as const;
+}
+
+/** Each subnet is asked for once. */
+async function subnetsProblem(
+  { networking }: Api,
+  { caller }: ApiRequest,
+  subnetIds: readonly (string | null)[],
+): Promise<Problem | undefined> {
+  for (const subnetId of new Set(subnetIds)) {
+    if (subnetId === null) continue;
+    if ((await networking.subnet(subnetId, caller.token)) === undefined) {
+      return cloudObjectNotFound('Subnet', subnetId);
+    }
+  }
+  return undefined;
+}

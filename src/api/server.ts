@@ -1,0 +1,187 @@
+import { randomUUID } from 'node:crypto';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify';
+import type { Caller } from '../clouds/clouds.ts';
+import { DriverError } from '../clouds/errors.ts';
+import { standardDeployment } from '../lb/defaults.ts';
+import { isProblem, type Problem, problem } from '../lb/problems.ts';
+import { driverProblem, faultBody, isRefusal, type Refusal, refusal, refusalBody, tokenBody } from './faults.ts';
+import { acceptsJson, bodyKind } from './media-types.ts';
+import { canonicalUrl, isOpenPath } from './paths.ts';
+import type { Answer, Api, ApiConfig, Route } from './request.ts';
+import { amphoraRoutes } from './resources/amphorae.ts';
+import { flavorProfileRoutes } from './resources/flavor-profiles.ts';
+import { flavorRoutes } from './resources/flavors.ts';
+import { healthMonitorRoutes } from './resources/health-monitors.ts';
+import { listenerRoutes } from './resources/listeners.ts';
+import { loadBalancerRoutes } from './resources/load-balancers.ts';
+import { memberRoutes } from './resources/members.ts';
+import { poolRoutes } from './resources/pools.ts';
+import { providerRoutes } from './resources/providers.ts';
+import { reasonRoutes } from './resources/reasons.ts';
+import { versionRoutes } from './versions.ts';
+
+export const standardConfig: ApiConfig = {
+  deployment: standardDeployment,
+  paginationMaxLimit: 1000,
+  apiBaseUri: null,
+  maxBodyBytes: 114_688,
+  trustProxy: false,
+  defaultProvider: 'amphora',
+  providers: [
+    { name: 'amphora', description: 'Load balancers of HAProxy in amphorae.' },
+    { name: 'octavia', description: 'Deprecated alias of the amphora provider.' },
+  ],
+};
+
+export interface ApiOptions extends Omit<Api, 'config'> {
+  readonly config?: Partial<ApiConfig>;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller | null;
+  }
+}
+
+/** The Octavia v2 API, ready to listen. Ends when the instance is closed; what it stands on is not closed with it. */
+export function buildApi(options: ApiOptions): FastifyInstance {
+  const api: Api = { ...options, config: { ...standardConfig, ...options.config } };
+  const app = fastify({
+    bodyLimit: api.config.maxBodyBytes,
+    trustProxy: api.config.trustProxy,
+    exposeHeadRoutes: false,
+    genReqId: () => `req-${randomUUID()}`,
+    rewriteUrl: (request) => canonicalUrl(request.url ?? '/'),
+    routerOptions: { maxParamLength: 512 },
+    frameworkErrors: (error, _request, reply) => {
+      void sendRefusal(reply, refusal(error.statusCode ?? 400, 'The request could not be understood.'));
+    },
+  });
+  app.decorateRequest('caller', null);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-openstack-request-id', request.id);
+    if (!isOpenPath(request.originalUrl)) {
+      const caller = await callerOf(api, request);
+      if (caller === undefined) return unauthorized(api, reply);
+      request.caller = caller;
+    }
+    if (!acceptsJson(request.headers.accept)) {
+      return sendRefusal(reply, refusal(406, 'The answer can only be application/json.'));
+    }
+    return undefined;
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    api.log.debug(
+      { requestId: request.id, method: request.method, url: request.originalUrl, status: reply.statusCode, ms: reply.elapsedTime },
+      'answered',
+    );
+  });
+  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal(404, 'The resource could not be found.')));
+  app.setErrorHandler((error, request, reply) => sendError(api, error, request, reply));
+
+  for (const route of routesOf(api)) addRoute(app, route);
+  refuseOtherMethods(app, routesOf(api));
+  return app;
+}
+
+function routesOf(api: Api): readonly Route[] {
+  return [
+    ...versionRoutes(),
+    ...loadBalancerRoutes(api),
+    ...listenerRoutes(api),
+    ...poolRoutes(api),
+    ...memberRoutes(api),
+    ...healthMonitorRoutes(api),
+    ...flavorRoutes(api),
+    ...flavorProfileRoutes(api),
+    ...providerRoutes(api),
+    ...amphoraRoutes(api),
+    ...reasonRoutes(api),
+  ];
+}
+
+function addRoute(app: FastifyInstance, { method, path, handle }: Route): void {
+  app.route({
+    method,
+    url: path,
+    handler: async (request, reply) => {
+      const kind = bodyKind(request.headers['content-type']);
+      const sent = request.body as Buffer | undefined;
+      const body = sent === undefined || sent.length === 0 || kind === 'form' ? undefined : sent;
+      if (body !== undefined && kind === 'other' && (method === 'POST' || method === 'PUT')) {
+        return sendRefusal(reply, refusal(415, 'The body can only be application/json.'));
+      }
+      const answer = await handle({
+        caller: request.caller ?? nobody,
+        params: request.params as Record<string, string>,
+        query: new URLSearchParams(request.url.split('?')[1] ?? ''),
+        url: `${request.protocol}://${request.host}${request.originalUrl.split('?')[0]}`,
+        body,
+      });
+      return send(reply, answer);
+    },
+  });
+}
+
+/** Who asks where nobody needs to say it. */
+const nobody: Caller = { token: '', userId: '', projectId: null, systemScope: false, roles: [] };
+
+const allMethods: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'];
+
+/** A known path answers other methods with 405. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const known = new Set<string>(routes.filter((route) => route.path === path).map((route) => route.method));
+    const others = allMethods.filter((method) => !known.has(method));
+    app.route({
+      method: [...others],
+      url: path,
+      handler: (_request, reply) => {
+        reply.header('allow', [...known].join(', '));
+        return sendRefusal(reply, refusal(405, 'The method is not allowed for this resource.'));
+      },
+    });
+  }
+}
+
+/** Undefined: no token, or one that is not good (any more). Throws a `DriverError` when nobody can tell. */
+async function callerOf(api: Api, request: FastifyRequest): Promise<Caller | undefined> {
+  const token = request.headers['x-auth-token'];
+  return typeof token === 'string' && token !== '' ? api.identity.validate(token) : undefined;
+}
+
+function unauthorized(api: Api, reply: FastifyReply): FastifyReply {
+  return reply
+    .code(401)
+    .header('www-authenticate', `Keystone uri="${api.identity.publicUrl}"`)
+    .send(tokenBody(401, 'Unauthorized', 'The request you have made requires authentication.'));
+}
+
+function send(reply: FastifyReply, answer: Answer | Problem | Refusal): FastifyReply {
+  if (isProblem(answer)) return reply.code(answer.status).send(faultBody(answer));
+  if (isRefusal(answer)) return sendRefusal(reply, answer);
+  reply.code(answer.status);
+  return answer.body === undefined
+    ? reply.send()
+    : reply.header('content-type', 'application/json; charset=utf-8').send(JSON.stringify(answer.body));
+}
+
+function sendRefusal(reply: FastifyReply, refused: Refusal): FastifyReply {
+  return reply.code(refused.status).send(refusalBody(refused));
+}
+
+function sendError(api: Api, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof DriverError) {
+    api.log.warn({ requestId: request.id, err: error }, 'the surroundings failed a request');
+    return send(reply, driverProblem(error));
+  }
+  const status = (error as { statusCode?: unknown }).statusCode;
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return sendRefusal(reply, refusal(status, error instanceof Error ? error.message : 'Bad request.'));
+  }
+  api.log.error({ requestId: request.id, method: request.method, url: request.url, err: error }, 'a request failed');
+  return send(reply, problem(500, `Internal error; the log has it under ${request.id}.`));
+}
