@@ -1,3 +1,4 @@
+import type { Amphora } from '../src/lb/amphora.ts';
 import type { HealthMonitor } from '../src/lb/health-monitor.ts';
 import type { L7Policy } from '../src/lb/l7-policy.ts';
 import type { L7Rule } from '../src/lb/l7-rule.ts';
@@ -181,3 +182,30 @@ export const aFullTree = (): Tree =>
     l7Policies: [anL7Policy()],
     l7Rules: [anL7Rule()],
   });
+
+/** One that serves. */
+export const anAmphora = (changes: Partial<Amphora> = {}): Amphora => ({
+  id: uuid(8),
+  loadBalancerId: uuid(1),
+  status: 'ALLOCATED',
+  role: 'STANDALONE',
+  computeId: uuid(1011),
+  lbNetworkIp: '10.0.0.5',
+  vrrpIp: '192.0.2.5',
+  haIp: '192.0.2.90',
+  vrrpPortId: uuid(1012),
+  haPortId: uuid(1003),
+  certExpiration: null,
+  certBusy: false,
+  vrrpInterface: null,
+  vrrpId: null,
+  vrrpPriority: null,
+  cachedZone: null,
+  imageId: null,
+  computeFlavor: null,
+  appliedGeneration: 1,
+  lastHeartbeatAt: null,
+  createdAt: born,
+  updatedAt: null,
+  ...changes,
+});

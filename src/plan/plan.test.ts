@@ -1,36 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { aListener, aLoadBalancer, aTree, born, uuid } from '../../test/trees.ts';
+import { aListener, aLoadBalancer, anAmphora, aTree, born, uuid } from '../../test/trees.ts';
 import type { Amphora } from '../lb/amphora.ts';
 import type { LoadBalancer } from '../lb/load-balancer.ts';
 import { wantedGuard } from './guard.ts';
 import { plan, type Seen, type SeenAmphora, type SeenServer } from './plan.ts';
 
 const amphoraId = uuid(500);
-const row = (changes: Partial<Amphora> = {}): Amphora => ({
-  id: amphoraId,
-  loadBalancerId: uuid(1),
-  status: 'ALLOCATED',
-  role: 'STANDALONE',
-  computeId: uuid(501),
-  lbNetworkIp: '10.0.0.5',
-  vrrpIp: '192.0.2.5',
-  haIp: '192.0.2.90',
-  vrrpPortId: uuid(503),
-  haPortId: uuid(1003),
-  certExpiration: null,
-  certBusy: false,
-  vrrpInterface: null,
-  vrrpId: null,
-  vrrpPriority: null,
-  cachedZone: null,
-  imageId: null,
-  computeFlavor: null,
-  appliedGeneration: 1,
-  lastHeartbeatAt: born,
-  createdAt: born,
-  updatedAt: null,
-  ...changes,
-});
+const row = (changes: Partial<Amphora> = {}): Amphora =>
+  anAmphora({
+    id: amphoraId,
+    computeId: uuid(501),
+    vrrpPortId: uuid(503),
+    lastHeartbeatAt: born,
+    ...changes,
+  });
 const server = (changes: Partial<SeenServer> = {}): SeenServer => ({
   id: uuid(501),
   status: 'ACTIVE',

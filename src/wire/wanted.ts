@@ -9,7 +9,7 @@ const Id = Type.String({ pattern: '^[0-9a-f-]{36}$' });
 const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const Strict = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false });
-const Enum = <const V extends readonly string[]>(values: V) => Type.Enum([...values] as const as [...V]);
+const Enum = <const V extends string[]>(values: readonly [...V]): Type.TEnum<V> => Type.Enum(values);
 
 /** A certificate with its key and chain, one PEM text (key, leaf, intermediates). `name` is its SHA-256 in hex. */
 export const CertificatePem = Strict({
