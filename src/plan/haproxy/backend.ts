@@ -4,12 +4,17 @@ import { address, call, Unwritable, word } from './quote.ts';
 import { type Files, serverTls } from './tls.ts';
 import { milliseconds, modeOf } from './frontend.ts';
 
-const algorithms = { ROUND_ROBIN: 'roundrobin', LEAST_CONNECTIONS: 'leastconn', SOURCE_IP: 'source' } as const;
+const algorithms = {
+  ROUND_ROBIN: 'roundrobin',
+  LEAST_CONNECTIONS: 'leastconn',
+  SOURCE_IP: 'source',
+} as const;
 
 /** Entries of a stick table; they leave by the pressure of newer ones. Part of the memory budget. */
 const tableSize = '10k';
 
-export const backendName = (pool: WantedPool, listener: WantedListener): string => `${pool.id}:${listener.id}`;
+export const backendName = (pool: WantedPool, listener: WantedListener): string =>
+  `${pool.id}:${listener.id}`;
 
 const backendMode = (pool: WantedPool, listener: WantedListener): 'http' | 'tcp' => {
   if (pool.protocol === 'PROXY' || pool.protocol === 'PROXYV2') return modeOf(listener);
@@ -49,7 +54,9 @@ function insertedHeaders(pool: WantedPool, listener: WantedListener): string[] {
     if (asked('X-Forwarded-Port')) lines.push('http-request set-header X-Forwarded-Port %[dst_port]');
   }
   if (asked('X-Forwarded-Proto')) {
-    lines.push(`http-request set-header X-Forwarded-Proto ${listener.protocol === 'HTTP' ? 'http' : 'https'}`);
+    lines.push(
+      `http-request set-header X-Forwarded-Proto ${listener.protocol === 'HTTP' ? 'http' : 'https'}`,
+    );
   }
   if (listener.protocol === 'TERMINATED_HTTPS') {
     for (const [name, value] of Object.entries(sslHeaders)) {

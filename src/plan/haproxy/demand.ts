@@ -2,8 +2,14 @@ import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wante
 import type { BudgetInput, ConnectionKind } from '../memory-budget.ts';
 
 /** The pools a listener sends to, default first, each once. Pools that are not in the tree are not there. */
-export function poolsOf(listener: WantedListener, pools: ReadonlyMap<string, WantedPool>): readonly WantedPool[] {
-  const ids = new Set([listener.defaultPoolId, ...listener.l7Policies.map((policy) => policy.redirectPoolId)]);
+export function poolsOf(
+  listener: WantedListener,
+  pools: ReadonlyMap<string, WantedPool>,
+): readonly WantedPool[] {
+  const ids = new Set([
+    listener.defaultPoolId,
+    ...listener.l7Policies.map((policy) => policy.redirectPoolId),
+  ]);
   return [...ids].flatMap((id) => (id === null ? [] : (pools.get(id) ?? [])));
 }
 
@@ -22,7 +28,11 @@ export function demandOf(
   const tlsOfListeners = wanted.listeners.flatMap((listener) => listener.tls ?? []);
   const tlsOfBackends = backends.flatMap((pool) => pool.tls ?? []);
   const pems = [
-    ...tlsOfListeners.flatMap((tls) => [...tls.certificates.map((c) => c.pem), tls.clientCaPem, tls.clientCrlPem]),
+    ...tlsOfListeners.flatMap((tls) => [
+      ...tls.certificates.map((c) => c.pem),
+      tls.clientCaPem,
+      tls.clientCrlPem,
+    ]),
     ...tlsOfBackends.flatMap((tls) => [tls.certificate?.pem ?? null, tls.caPem, tls.crlPem]),
   ];
   return {

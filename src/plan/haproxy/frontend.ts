@@ -19,7 +19,8 @@ export function modeOf(listener: WantedListener): 'http' | 'tcp' {
 const keepAliveMs = 10_000;
 
 function bindOptions(listener: WantedListener, files: Files): string {
-  const tls = listener.protocol === 'TERMINATED_HTTPS' || listener.protocol === 'PROMETHEUS' ? listener.tls : null;
+  const tls =
+    listener.protocol === 'TERMINATED_HTTPS' || listener.protocol === 'PROMETHEUS' ? listener.tls : null;
   if (tls !== null) return ` ${bindTls(files, listener.id, tls).join(' ')}`;
   if (listener.protocol === 'TERMINATED_HTTPS') throw new Unwritable('there is no certificate for it');
   return '';
@@ -49,7 +50,8 @@ export function frontendLines(
   }
   const mode = modeOf(listener);
   const tls = bindOptions(listener, files);
-  const clientMs = listener.timeoutClientData === 0 ? 50_000 : Math.min(listener.timeoutClientData, longestMs);
+  const clientMs =
+    listener.timeoutClientData === 0 ? 50_000 : Math.min(listener.timeoutClientData, longestMs);
   const lines = [
     `frontend ${listener.id}`,
     `mode ${mode}`,
@@ -60,7 +62,10 @@ export function frontendLines(
   ];
   if (mode === 'http') {
     // Without it a keep-alive client loses a request now and then at a reload; the timeout bounds its price.
-    lines.push('option idle-close-on-response', `timeout http-keep-alive ${Math.min(keepAliveMs, clientMs)}ms`);
+    lines.push(
+      'option idle-close-on-response',
+      `timeout http-keep-alive ${Math.min(keepAliveMs, clientMs)}ms`,
+    );
   }
   if (listener.timeoutTcpInspect > 0) {
     lines.push(`tcp-request inspect-delay ${milliseconds(listener.timeoutTcpInspect, 0)}`);

@@ -15,7 +15,8 @@ const seconds = (value: number): string => `${Math.min(Math.max(value, 1), longe
 
 function expectedStatus(codes: string | null): string {
   const compact = (codes ?? '200').replace(/\s/g, '');
-  if (!/^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$/.test(compact)) throw new Unwritable('the expected codes are no codes');
+  if (!/^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$/.test(compact))
+    throw new Unwritable('the expected codes are no codes');
   return compact;
 }
 
@@ -43,7 +44,8 @@ export function checksOf(pool: WantedPool): Checks {
     String(monitor.rise),
   ];
   const lines = [`timeout check ${seconds(monitor.timeout)}`];
-  if (pool.tls !== null && pool.tls.alpn.length > 0) serverOptions.push('check-alpn', pool.tls.alpn.join(','));
+  if (pool.tls !== null && pool.tls.alpn.length > 0)
+    serverOptions.push('check-alpn', pool.tls.alpn.join(','));
   switch (monitor.type) {
     case 'TCP':
       break;

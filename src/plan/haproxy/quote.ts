@@ -29,7 +29,9 @@ export function word(value: string): string {
 /** `name(value)` as one word: the argument in double quotes for the inner parser, all of it quoted for the outer. */
 export function call(name: string, value: string): string {
   gate(value);
-  return word(/^[A-Za-z0-9_.-]+$/.test(value) ? `${name}(${value})` : `${name}("${value.replace(/["\\]/g, '\\$&')}")`);
+  return word(
+    /^[A-Za-z0-9_.-]+$/.test(value) ? `${name}(${value})` : `${name}("${value.replace(/["\\]/g, '\\$&')}")`,
+  );
 }
 
 /** One word that HAProxy evaluates as a log-format, standing for the value itself. */

@@ -62,7 +62,11 @@ function timeoutWarnings(listener: WantedListener): { id: string; text: string }
  * HAProxy's configuration for a wanted tree: deterministic text, a frontend per listener followed by a backend per
  * pool it sends to. What cannot be written is left out and named in `refused`; the rest is served.
  */
-export function renderHaproxy(wanted: WantedAmphora, budget: MemoryBudget, paths: HaproxyPaths): RenderedHaproxy {
+export function renderHaproxy(
+  wanted: WantedAmphora,
+  budget: MemoryBudget,
+  paths: HaproxyPaths,
+): RenderedHaproxy {
   const lines: string[] = [];
   const files: Files = new Map();
   const sections: Section[] = [];

@@ -1,0 +1,26 @@
+const quoted = (path: string): string => `'${path.replaceAll("'", `'\\''`)}'`;
+
+/**
+ * The image of a one-machine amphora: what its PID 1 runs. It starts the agent again whenever it dies, and passes a
+ * wish to stop on to it. HAProxy outlives a killed agent and is adopted by the next one, or becomes this shell's
+ * child, whose `wait` reaps it.
+ */
+export function bootScript(nodePath: string, bundlePath: string): string {
+  return `#!/bin/sh
+# Boot script of a Livia amphora.
+agent=
+stop() {
+  trap '' TERM INT
+  [ -n "$agent" ] && kill -TERM "$agent" 2>/dev/null && wait "$agent"
+  exit 0
+}
+trap stop TERM INT
+export NODE_COMPILE_CACHE=\${NODE_COMPILE_CACHE:-/run/livia/compile-cache}
+while :; do
+  ${quoted(nodePath)} --max-semi-space-size=1 ${quoted(bundlePath)} &
+  agent=$!
+  wait "$agent"
+  sleep 0.2
+done
+`;
+}
