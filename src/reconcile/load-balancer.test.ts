@@ -298,7 +298,7 @@ describe('A dead amphora', () => {
       scene.cloud.forget((await serverOf(id)).server);
       await age(id);
     }
-    const [kept = '', dead = ''] = ids;
+    const [kept, dead] = ids;
     const { settings } = scene.context;
     const health = { ...settings.health, failover_threshold_share: 0 };
     const cautious: Context = { ...scene.context, settings: { ...settings, health } };
