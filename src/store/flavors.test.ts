@@ -68,6 +68,7 @@ describe('a flavor', () => {
     expect(await store.flavors.update(other.id, { enabled: false })).toEqual({ ...other, enabled: false });
     expect(await store.lists.show('flavor', other.id)).toEqual({ ...other, enabled: false });
     expect(await store.flavors.update(randomUUID(), {})).toMatchObject({ status: 404 });
+    expect(await store.flavors.update(other.id, { name: 'a\0' })).toMatchObject({ status: 400 });
   });
 
   it('stays while a load balancer uses it', async () => {

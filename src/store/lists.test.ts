@@ -179,6 +179,7 @@ describe('filters', () => {
     expect(await found({ description: 'd', name: null })).toEqual([other]);
     expect(await found({ id: lb })).toEqual([lb]);
     expect(await found({ id: 'no uuid' })).toEqual([]);
+    expect(await found({ name: 'one\0' })).toEqual([]);
     expect(await found({ adminStateUp: false })).toEqual([]);
     expect(await found({ flavorId: 'no uuid' })).toEqual([]);
     expect(await found({ createdAt: '2026-03-04T05:06:07' })).toEqual([lb]);
@@ -223,6 +224,7 @@ describe('filters', () => {
     expect(await tagged({ notAll: ['a', 'b'] })).toEqual(['bc']);
     expect(await tagged({ notAny: ['a', 'z'] })).toEqual(['bc']);
     expect(await tagged({ all: ['b'], notAny: ['c'] })).toEqual(['ab']);
+    expect(await tagged({ all: ['a\0'] })).toEqual([]);
   });
 
   it('of a field that does not exist are a bug', async () => {

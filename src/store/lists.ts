@@ -173,7 +173,7 @@ function sortValue(table: AnyTable, field: string): Sql {
 function filter(view: View, field: string, value: string | number | boolean | null): Sql {
   const own = view.filters?.[field];
   if (own) {
-    const id = value === null ? null : String(value);
+    const id = value === null ? null : storable(value);
     return id === null || field === 'projectId' || isUuid(id) ? own(id) : sql`false`;
   }
   const kind = kindOfColumn(view.table, field).replace('?', '');
@@ -193,16 +193,21 @@ function filter(view: View, field: string, value: string | number | boolean | nu
       return Number.isNaN(time.getTime()) ? sql`false` : sql`date_trunc('second', ${column}) = ${time}`;
     }
     default:
-      return sql`${column}::text = ${String(value)}`;
+      return sql`${column}::text = ${storable(value)}`;
   }
 }
 
+/** NUL is in no stored text and may not even be asked for. */
+const storable = (value: string | number | boolean): string => String(value).replaceAll('\0', '\ufffd');
+
 function tagConditions(table: AnyTable, tags: NonNullable<ListQuery['tags']>): readonly Sql[] {
   if (!('tags' in table.fields)) return [];
+  const has = (operator: string, wanted: readonly string[]): Sql =>
+    sql`t.tags ${sql.raw(operator)} ${wanted.map(storable)}::text[]`;
   return [
-    ...(tags.all ? [sql`t.tags @> ${tags.all}::text[]`] : []),
-    ...(tags.any ? [sql`t.tags && ${tags.any}::text[]`] : []),
-    ...(tags.notAll ? [sql`not t.tags @> ${tags.notAll}::text[]`] : []),
-    ...(tags.notAny ? [sql`not t.tags && ${tags.notAny}::text[]`] : []),
+    ...(tags.all ? [has('@>', tags.all)] : []),
+    ...(tags.any ? [has('&&', tags.any)] : []),
+    ...(tags.notAll ? [sql`not ${has('@>', tags.notAll)}`] : []),
+    ...(tags.notAny ? [sql`not ${has('&&', tags.notAny)}`] : []),
   ];
 }

@@ -83,8 +83,6 @@ async function migrate(db: Kysely<Database>): Promise<void> {
   }
 }
 
-const bigint = 20;
-
 /** Counters come as numbers: they stay below 2^53. */
-const typeParser: CustomTypesConfig['getTypeParser'] = ((...[type, format]: [number, 'text'?]) =>
-  type === bigint ? Number : types.getTypeParser(type, format)) as CustomTypesConfig['getTypeParser'];
+const typeParser: CustomTypesConfig['getTypeParser'] = (type, format) =>
+  type === types.builtins.INT8 ? Number : types.getTypeParser(type, format);

@@ -1,6 +1,6 @@
 import type { Kysely, Transaction } from 'kysely';
 import { DatabaseError } from 'pg';
-import { isProblem, type Problem, problem } from '../lb/problems.ts';
+import { isProblem, type Problem, problem, validationFailure } from '../lb/problems.ts';
 import type { Database } from './schema.ts';
 
 /** Carries a Problem out of a transaction, so that it is rolled back. */
@@ -39,6 +39,8 @@ const conflicts: Readonly<Record<string, string>> = {
   flavors_name: 'A flavor of this name already exists.',
 };
 
+const unstorable = validationFailure('a text holds a character that cannot be stored.');
+
 function refusalOf(error: unknown): Problem | undefined {
   if (!(error instanceof DatabaseError)) return undefined;
   switch (error.code) {
@@ -47,9 +49,12 @@ function refusalOf(error: unknown): Problem | undefined {
       return text === undefined ? undefined : problem(409, text);
     }
     case '22003':
-      return problem(400, 'Validation failure: a number is too large.');
-    case '22P05': // NUL, or half of a surrogate pair
-      return problem(400, 'Validation failure: a text holds a character that cannot be stored.');
+      return validationFailure('a number is too large.');
+    case '22P05': // NUL, in JSON
+    case '22021': // NUL, in a parameter
+      return unstorable;
+    case '22P02': // half of a surrogate pair is no JSON; a bug when anything else was not read
+      return /json/.test(error.routine ?? '') ? unstorable : undefined;
     default:
       return undefined;
   }
