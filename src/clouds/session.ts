@@ -6,7 +6,7 @@ import { DriverError } from './errors.ts';
 import { type Answer, exchange, type Exchange } from './exchange.ts';
 import { failure } from './failure.ts';
 
-export type Service = 'identity' | 'compute' | 'network' | 'image' | 'key-manager';
+type Service = 'identity' | 'compute' | 'network' | 'image' | 'key-manager';
 
 export interface SessionOptions extends LoginOptions {
   /** Without it, the first endpoint of the catalog. */
@@ -16,7 +16,7 @@ export interface SessionOptions extends LoginOptions {
   readonly timeoutMs?: number;
 }
 
-export interface Ask {
+interface Ask {
   readonly body?: unknown;
   readonly query?: Readonly<Record<string, string>>;
   /** The caller's, instead of Livia's own. */

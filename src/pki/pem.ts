@@ -3,9 +3,3 @@ export function pemBlocks(text: string, label: string): string[] {
   const block = new RegExp(`-----BEGIN ${label}-----[A-Za-z0-9+/=\\s]+?-----END ${label}-----`, 'g');
   return [...text.matchAll(block)].map(([found]) => `${found.replaceAll('\r', '')}\n`);
 }
-
-/** DER as a PEM block. */
-export function toPem(der: Buffer, label: string): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
-}
