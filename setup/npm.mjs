@@ -7,7 +7,10 @@ const marker = join(repo, 'node_modules/.livia-lock');
 /** What npm says when the registry cannot be reached. */
 const networkTrouble = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH)\b/;
 
-/** `npm ci`, when node_modules does not belong to this package-lock.json. */
+/**
+ * Installs what package-lock.json says, when node_modules does not belong to it. Not `npm ci`: that refuses a lock file
+ * without the optional packages of every foreign platform, which not every registry has.
+ */
 export async function npmPackages() {
   const wanted = hashOf(readOr(join(repo, 'package-lock.json'), ''));
   if (readOr(marker, '') === wanted) return 'there';
@@ -17,15 +20,16 @@ export async function npmPackages() {
     throw new Stop(`${repo} is not writable (${error.code}), so node_modules cannot be made`);
   }
   // Development tools too: `npm start` and `npm test` share one installation.
-  const result = await capture(['npm', 'ci', '--include=dev', '--include=optional', '--no-progress'], {
-    env: outerEnvironment,
-  });
+  const result = await capture(
+    ['npm', 'install', '--no-save', '--include=dev', '--include=optional', '--no-progress'],
+    { env: outerEnvironment },
+  );
   if (result.code === 127) throw new Stop('npm is missing: on Debian, apt-get install -y npm');
   if (result.code !== 0) {
     const network = networkTrouble.exec(result.output);
     if (network)
       throw new Stop(`npm cannot reach its registry (${network[1]}): is there a network, or a proxy to set?`);
-    throw new Stop(`npm ci failed: ${firstError(result.output)}`);
+    throw new Stop(`npm install failed: ${firstError(result.output)}`);
   }
   writeFileSync(marker, wanted);
   return undefined;
