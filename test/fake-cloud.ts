@@ -40,7 +40,8 @@ export interface FakeCloud {
   readonly down: Map<'identity' | 'secrets' | 'networking' | 'compute' | 'images', DriverError>;
 }
 
-const gone = (what: string): DriverError => new DriverError(`${what} was not found.`, { retry: 'never', status: 404 });
+const gone = (what: string): DriverError =>
+  new DriverError(`${what} was not found.`, { retry: 'never', status: 404 });
 
 export function fakeCloud(): FakeCloud {
   const down: FakeCloud['down'] = new Map();

@@ -14,23 +14,23 @@ import type { Resource } from './resource.ts';
 type Bodied<F extends Fields> = Pick<Resource<never, F>, 'argument' | 'argumentOnPut' | 'fields'>;
 
 /** What a POST says of a new object. */
-export function created<F extends Fields>(
-  resource: Bodied<F>,
-  request: ApiRequest,
-): Created<F> | Problem {
-  return inside(request, resource.argument, (value) => readCreated(resource.fields, value, resource.argument));
+export function created<F extends Fields>(resource: Bodied<F>, request: ApiRequest): Created<F> | Problem {
+  return inside(request, resource.argument, (value) =>
+    readCreated(resource.fields, value, resource.argument),
+  );
 }
 
 /** What a PUT wants changed. */
-export function updated<F extends Fields>(
-  resource: Bodied<F>,
-  request: ApiRequest,
-): Updated<F> | Problem {
+export function updated<F extends Fields>(resource: Bodied<F>, request: ApiRequest): Updated<F> | Problem {
   const argument = resource.argumentOnPut ?? resource.argument;
   return inside(request, argument, (value) => readUpdated(resource.fields, value, argument));
 }
 
-function inside<T>(request: ApiRequest, argument: string, read: (value: unknown) => T | Problem): T | Problem {
+function inside<T>(
+  request: ApiRequest,
+  argument: string,
+  read: (value: unknown) => T | Problem,
+): T | Problem {
   const stray = strayQuery(request);
   if (stray !== undefined) return stray;
   const body = envelope(request, argument);
@@ -46,7 +46,8 @@ export function envelope(request: ApiRequest, argument: string): { readonly valu
   if (request.body === undefined) return missingArgument(root);
   const body = parsed(request.body);
   if (isProblem(body)) return body;
-  if (!isObject(body.value)) return problem(400, `Request is not in valid JSON format: ${root} should be an object`);
+  if (!isObject(body.value))
+    return problem(400, `Request is not in valid JSON format: ${root} should be an object`);
   const unknown = Object.keys(body.value).filter((name) => name !== key);
   if (unknown.length > 0) return unknownAttributes(root, unknown);
   const value = body.value[key];

@@ -15,7 +15,9 @@ export async function certificatesProblem(
 ): Promise<Problem | undefined> {
   const wanted = [...new Set(refs)].filter((ref) => ref !== null && ref !== undefined);
   const failures = await Promise.all(wanted.map((ref) => reasonAgainst(secrets, token, ref)));
-  const failed = wanted.flatMap((ref, n) => (failures[n] === undefined ? [] : [{ ref, reason: failures[n] }]));
+  const failed = wanted.flatMap((ref, n) =>
+    failures[n] === undefined ? [] : [{ ref, reason: failures[n] }],
+  );
   if (failed.length === 0) return undefined;
   const list = failed.map(({ ref }) => ref).join(', ');
   const reasons = failed.map(({ ref, reason }) => `${ref}: ${reason}`).join('; ');

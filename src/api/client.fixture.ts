@@ -13,7 +13,9 @@ import { buildApi } from './server.ts';
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, unknown>>;
+  /** Parsed when it is JSON. */
   readonly body: any;
+  readonly text: string;
 }
 
 export interface Client {
@@ -35,7 +37,12 @@ export interface TestApi {
   /** A client with these roles; without a project: one of its own. */
   client(roles: readonly string[], projectId?: string): Client;
   /** Any request. */
-  send(method: string, path: string, headers?: Record<string, string>, body?: string | Buffer): Promise<Reply>;
+  send(
+    method: string,
+    path: string,
+    headers?: Record<string, string>,
+    body?: string | Buffer,
+  ): Promise<Reply>;
   /** What the loop would do: everything pending of the load balancer is carried out. */
   settle(loadBalancerId: string, failed?: Readonly<Record<string, string>>): Promise<void>;
   close(): Promise<void>;
@@ -62,11 +69,12 @@ export async function startApi(
       headers,
       ...(body !== undefined && { payload: body }),
     });
-    const json = String(response.headers['content-type'] ?? '').includes('json');
+    const json = response.body !== '' && response.headers['content-type']?.includes('json') === true;
     return {
       status: response.statusCode,
       headers: response.headers,
-      body: json ? (response.json() as unknown) : response.body,
+      body: json ? response.json<unknown>() : response.body,
+      text: response.body,
     };
   };
 

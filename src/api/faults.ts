@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { DriverError } from '../clouds/errors.ts';
+import type { DriverError } from '../clouds/errors.ts';
 import { type Problem, problem } from '../lb/problems.ts';
 
 /** The three bodies an error can have. */
@@ -12,7 +12,11 @@ export interface Refusal {
   readonly description: string;
 }
 
-export function refusal(status: number, description: string, title = STATUS_CODES[status] ?? 'Error'): Refusal {
+export function refusal(
+  status: number,
+  description: string,
+  title = STATUS_CODES[status] ?? 'Error',
+): Refusal {
   return { refusal: true, status, title, description };
 }
 
@@ -24,7 +28,11 @@ export function isRefusal(value: unknown): value is Refusal {
   return typeof value === 'object' && value !== null && (value as { refusal?: unknown }).refusal === true;
 }
 
-export const refusalBody = ({ status, title, description }: Refusal) => ({ code: status, title, description });
+export const refusalBody = ({ status, title, description }: Refusal) => ({
+  code: status,
+  title,
+  description,
+});
 
 export const faultBody = ({ status, text }: Problem) => ({
   faultcode: status < 500 ? 'Client' : 'Server',
@@ -33,7 +41,9 @@ export const faultBody = ({ status, text }: Problem) => ({
 });
 
 /** The token middleware's. */
-export const tokenBody = (code: number, title: string, message: string) => ({ error: { code, title, message } });
+export const tokenBody = (code: number, title: string, message: string) => ({
+  error: { code, title, message },
+});
 
 /** What a client is told when the surroundings fail while it waits. */
 export function driverProblem(error: DriverError): Problem {

@@ -1,10 +1,4 @@
-import {
-  invalidInput,
-  isProblem,
-  mandatory,
-  type Problem,
-  unknownAttributes,
-} from '../lb/problems.ts';
+import { invalidInput, isProblem, mandatory, type Problem, unknownAttributes } from '../lb/problems.ts';
 import type { At, Type } from './types.ts';
 
 /**
@@ -92,7 +86,11 @@ export function keysOf(table: Fields): ReadonlyMap<string, string> {
 }
 
 /** `argument`: path of the object in the fault texts, such as `listener_.listener`. */
-export function readCreated<T extends Fields>(table: T, raw: unknown, argument: string): Created<T> | Problem {
+export function readCreated<T extends Fields>(
+  table: T,
+  raw: unknown,
+  argument: string,
+): Created<T> | Problem {
   const values = read(table, 'post', raw, argument);
   if (isProblem(values)) return values;
   for (const [key, field] of Object.entries<Field>(table)) {
@@ -103,7 +101,11 @@ export function readCreated<T extends Fields>(table: T, raw: unknown, argument: 
   return values as Created<T>;
 }
 
-export function readUpdated<T extends Fields>(table: T, raw: unknown, argument: string): Updated<T> | Problem {
+export function readUpdated<T extends Fields>(
+  table: T,
+  raw: unknown,
+  argument: string,
+): Updated<T> | Problem {
   return read(table, 'put', raw, argument) as Updated<T> | Problem;
 }
 
@@ -130,7 +132,10 @@ function read(
     if (field === undefined || field[mode] === 'ignored') continue;
     const meant = value === null ? meaningOfNull(field, mode) : value;
     if (meant === unsent) continue;
-    if (meant === refused) return field.post === 'required' ? mandatory(name) : invalidInput(name, 'None', 'Value should not be null');
+    if (meant === refused)
+      return field.post === 'required'
+        ? mandatory(name)
+        : invalidInput(name, 'None', 'Value should not be null');
     const at: At = { attribute: name, argument: `${argument}.${name}` };
     const result = value === null ? meant : field.type.read(value, at);
     if (isProblem(result)) return result;
@@ -170,7 +175,10 @@ export function renderer<Row>(table: Fields): Render<Row> {
     .filter(([, field]) => field.show !== false)
     .map(([key, field]) => {
       const show = field.show as ((row: Row) => unknown) | undefined;
-      return [apiName(key, field), show ?? ((row: Row) => plain((row as Record<string, unknown>)[key]))] as const;
+      return [
+        apiName(key, field),
+        show ?? ((row: Row) => plain((row as Record<string, unknown>)[key])),
+      ] as const;
     });
   return (row, only) => {
     const answer: Record<string, unknown> = {};
@@ -188,7 +196,8 @@ function plain(value: unknown): unknown {
 }
 
 /** Child ids as answers hold them. */
-export const idObjects = (ids: readonly string[]): readonly { readonly id: string }[] => ids.map((id) => ({ id }));
+export const idObjects = (ids: readonly string[]): readonly { readonly id: string }[] =>
+  ids.map((id) => ({ id }));
 
 /** A number that keeps its decimals in JSON: 1.0, not 1. */
 export function decimal(value: number, digits: number): unknown {

@@ -4,7 +4,10 @@ import { isObject } from './fields.ts';
 import type { Api } from './request.ts';
 
 /** What the amphora provider understands in a flavor's data, by name. */
-export const flavorCapabilities: readonly { readonly name: keyof AmphoraFlavorData; readonly description: string }[] = [
+export const flavorCapabilities: readonly {
+  readonly name: keyof AmphoraFlavorData;
+  readonly description: string;
+}[] = [
   {
     name: 'loadbalancer_topology',
     description: 'The load balancer topology: SINGLE is one amphora, ACTIVE_STANDBY a pair.',
@@ -41,9 +44,12 @@ export async function flavorData(
     return unsupported(provider, `compute_flavor ${computeFlavor} is not known to the compute service.`);
   }
   if (imageTag !== undefined && (await api.images.newest(imageTag)) === undefined) {
-    return unsupported(provider, `amp_image_tag ${imageTag}: the image service has no active image of that tag.`);
+    return unsupported(
+      provider,
+      `amp_image_tag ${imageTag}: the image service has no active image of that tag.`,
+    );
   }
-  return data as AmphoraFlavorData;
+  return data;
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> | Problem {
@@ -65,7 +71,10 @@ function shapeProblem(provider: string, data: Readonly<Record<string, unknown>>)
   const topology = data['loadbalancer_topology'] ?? 'SINGLE';
   return topology === 'SINGLE' || topology === 'ACTIVE_STANDBY'
     ? undefined
-    : unsupported(provider, `loadbalancer_topology ${JSON.stringify(topology)} is neither SINGLE nor ACTIVE_STANDBY.`);
+    : unsupported(
+        provider,
+        `loadbalancer_topology ${JSON.stringify(topology)} is neither SINGLE nor ACTIVE_STANDBY.`,
+      );
 }
 
 /**

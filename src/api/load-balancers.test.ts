@@ -45,7 +45,10 @@ describe('A load balancer', () => {
 
     await api.settle(id);
     const shown = await api.member.get(`${path}/${id}`);
-    expect(shown.body.loadbalancer).toMatchObject({ provisioning_status: 'ACTIVE', operating_status: 'ONLINE' });
+    expect(shown.body.loadbalancer).toMatchObject({
+      provisioning_status: 'ACTIVE',
+      operating_status: 'ONLINE',
+    });
     expect(Object.keys(shown.body.loadbalancer)).toEqual(expect.arrayContaining(columns));
 
     const changed = await api.member.put(`${path}/${id}`, { loadbalancer: { name: 'shop', tags: [] } });
@@ -59,7 +62,9 @@ describe('A load balancer', () => {
 
     await api.settle(id);
     expect((await api.member.delete(`${path}/${id}`)).status).toBe(204);
-    expect((await api.member.get(`${path}/${id}`)).body.loadbalancer.provisioning_status).toBe('PENDING_DELETE');
+    expect((await api.member.get(`${path}/${id}`)).body.loadbalancer.provisioning_status).toBe(
+      'PENDING_DELETE',
+    );
     const again = await api.member.delete(`${path}/${id}`);
     expect(again.status).toBe(409);
     expect(again.body.faultstring).toContain('Invalid state PENDING_DELETE');
@@ -142,7 +147,11 @@ describe('A load balancer', () => {
       await create({ vip_subnet_id: subnet.id, additional_vips: [{ subnet_id: other.id }] })
     ).body;
     expect(loadbalancer.additional_vips).toEqual([
-      { subnet_id: other.id, ip_address: expect.stringContaining('2001:db8::'), port_id: loadbalancer.vip_port_id },
+      {
+        subnet_id: other.id,
+        ip_address: expect.stringContaining('2001:db8::'),
+        port_id: loadbalancer.vip_port_id,
+      },
     ]);
     const repeated = await create({ vip_subnet_id: subnet.id, additional_vips: [{ subnet_id: subnet.id }] });
     expect(repeated.status).toBe(400);

@@ -2,7 +2,12 @@
 export function acceptsJson(accept: string | undefined): boolean {
   const ranges = (accept ?? '')
     .split(',')
-    .map((range) => range.trim().toLowerCase().split(/\s*;\s*/))
+    .map((range) =>
+      range
+        .trim()
+        .toLowerCase()
+        .split(/\s*;\s*/),
+    )
     .filter(([type = '']) => /^[^\s/]+\/[^\s/]+$/.test(type));
   return (
     ranges.length === 0 ||

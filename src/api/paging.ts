@@ -19,7 +19,12 @@ export interface Link {
   readonly href: string;
 }
 
-const tagFilters = { tags: 'all', 'tags-any': 'any', 'not-tags': 'notAll', 'not-tags-any': 'notAny' } as const;
+const tagFilters = {
+  tags: 'all',
+  'tags-any': 'any',
+  'not-tags': 'notAll',
+  'not-tags-any': 'notAny',
+} as const;
 const reserved = ['limit', 'marker', 'page_reverse', 'sort', 'sort_key', 'sort_dir', 'fields'];
 
 /** The fields wanted of a show or a list. */
@@ -76,7 +81,8 @@ function sortOf(table: Fields, query: URLSearchParams): ListQuery['sort'] | Prob
       return clientRefusal(400, `The sort direction '${direction}' is neither asc nor desc.`);
     }
     const key = storedKey(table, name);
-    if (key === undefined || table[key]?.sort === false) return problem(400, `The sort key '${name}' is not valid.`);
+    if (key === undefined || table[key]?.sort === false)
+      return problem(400, `The sort key '${name}' is not valid.`);
     sort.push({ key, descending: direction === 'desc' });
   }
   for (const tie of ['createdAt', 'id']) {
@@ -129,7 +135,10 @@ function filtersOf(
 function tagsOf(query: URLSearchParams): NonNullable<ListQuery['tags']> {
   return Object.fromEntries(
     Object.entries(tagFilters).flatMap(([name, key]) => {
-      const tags = query.getAll(name).flatMap((value) => value.split(',')).filter((tag) => tag !== '');
+      const tags = query
+        .getAll(name)
+        .flatMap((value) => value.split(','))
+        .filter((tag) => tag !== '');
       return tags.length === 0 ? [] : [[key, tags]];
     }),
   );

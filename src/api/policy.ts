@@ -106,7 +106,8 @@ export type Action = keyof typeof actions;
 /** `projectId`: the project of the object; null where the caller has none. */
 export function allows(caller: Caller, action: Action, projectId: string | null): boolean {
   const { anywhere, ownProject = [] } = rules[actions[action]];
-  const has = (roles: readonly string[]): boolean => caller.roles.some((role) => roles.includes(role.toLowerCase()));
+  const has = (roles: readonly string[]): boolean =>
+    caller.roles.some((role) => roles.includes(role.toLowerCase()));
   return has(anywhere) || (projectId !== null && projectId === caller.projectId && has(ownProject));
 }
 

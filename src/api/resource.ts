@@ -40,7 +40,8 @@ export function keyOf({ argument }: { readonly argument: string }): string {
   return argument.slice(argument.lastIndexOf('.') + 1);
 }
 
-const shownName = (key: 'name' | 'description') => (row: never) => (row as Record<typeof key, string | null>)[key] ?? '';
+const shownName = (key: 'name' | 'description') => (row: never) =>
+  (row as Record<typeof key, string | null>)[key] ?? '';
 
 export const id = fields({ id: { type: uuid() } });
 

@@ -1,10 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, type HTTPMethods } from 'fastify';
+import fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type HTTPMethods,
+} from 'fastify';
 import type { Caller } from '../clouds/clouds.ts';
 import { DriverError } from '../clouds/errors.ts';
 import { standardDeployment } from '../lb/defaults.ts';
 import { isProblem, type Problem, problem } from '../lb/problems.ts';
-import { driverProblem, faultBody, isRefusal, type Refusal, refusal, refusalBody, tokenBody } from './faults.ts';
+import {
+  driverProblem,
+  faultBody,
+  isRefusal,
+  type Refusal,
+  refusal,
+  refusalBody,
+  tokenBody,
+} from './faults.ts';
 import { acceptsJson, bodyKind } from './media-types.ts';
 import { canonicalUrl, isOpenPath } from './paths.ts';
 import type { Answer, Api, ApiConfig, Route } from './request.ts';
@@ -75,11 +88,19 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   });
   app.addHook('onResponse', async (request, reply) => {
     api.log.debug(
-      { requestId: request.id, method: request.method, url: request.originalUrl, status: reply.statusCode, ms: reply.elapsedTime },
+      {
+        requestId: request.id,
+        method: request.method,
+        url: request.originalUrl,
+        status: reply.statusCode,
+        ms: reply.elapsedTime,
+      },
       'answered',
     );
   });
-  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal(404, 'The resource could not be found.')));
+  app.setNotFoundHandler((_request, reply) =>
+    sendRefusal(reply, refusal(404, 'The resource could not be found.')),
+  );
   app.setErrorHandler((error, request, reply) => sendError(api, error, request, reply));
 
   for (const route of routesOf(api)) addRoute(app, route);
@@ -129,7 +150,16 @@ function addRoute(app: FastifyInstance, { method, path, handle }: Route): void {
 /** Who asks where nobody needs to say it. */
 const nobody: Caller = { token: '', userId: '', projectId: null, systemScope: false, roles: [] };
 
-const allMethods: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'];
+const allMethods: readonly HTTPMethods[] = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'PATCH',
+  'OPTIONS',
+  'TRACE',
+];
 
 /** A known path answers other methods with 405. */
 function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
@@ -182,6 +212,9 @@ function sendError(api: Api, error: unknown, request: FastifyRequest, reply: Fas
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return sendRefusal(reply, refusal(status, error instanceof Error ? error.message : 'Bad request.'));
   }
-  api.log.error({ requestId: request.id, method: request.method, url: request.url, err: error }, 'a request failed');
+  api.log.error(
+    { requestId: request.id, method: request.method, url: request.url, err: error },
+    'a request failed',
+  );
   return send(reply, problem(500, `Internal error; the log has it under ${request.id}.`));
 }

@@ -46,10 +46,13 @@ export function text(
     read: (raw, at) => {
       if (typeof raw !== 'string') return refuse(at, raw, 'Value should be a string');
       const length = [...raw].length;
-      if (min !== undefined && length < min) return refuse(at, raw, `Value should have a minimum length of ${min}`);
-      if (max !== undefined && length > max) return refuse(at, raw, `Value should have a maximum length of ${max}`);
+      if (min !== undefined && length < min)
+        return refuse(at, raw, `Value should have a minimum length of ${min}`);
+      if (max !== undefined && length > max)
+        return refuse(at, raw, `Value should have a maximum length of ${max}`);
       if (!storable(raw)) return refuse(at, raw, 'Value should not contain a NUL character');
-      if (pattern && !pattern.test(raw)) return refuse(at, raw, meaning ?? `Value should match ${pattern.source}`);
+      if (pattern && !pattern.test(raw))
+        return refuse(at, raw, meaning ?? `Value should match ${pattern.source}`);
       return raw;
     },
     parse: (filter) => (storable(filter) ? filter : undefined),
@@ -68,8 +71,10 @@ export function integer(options: { min?: number; max?: number } = {}): Type<numb
     read: (raw, at) => {
       const value = wholeNumber(raw);
       if (value === undefined) return refuse(at, raw, 'Value should be an integer');
-      if (min !== undefined && value < min) return refuse(at, raw, `Value should be greater or equal to ${min}`);
-      if (max !== undefined && value > max) return refuse(at, raw, `Value should be lower or equal to ${max}`);
+      if (min !== undefined && value < min)
+        return refuse(at, raw, `Value should be greater or equal to ${min}`);
+      if (max !== undefined && value > max)
+        return refuse(at, raw, `Value should be lower or equal to ${max}`);
       return Number.isSafeInteger(value) ? value : refuse(at, raw, 'Value is too large');
     },
     parse: (filter) => {
@@ -157,7 +162,9 @@ export function ipAddress(): Type<string> {
     schema: { type: 'string', format: 'ip' },
     read: (raw, at) => {
       const legal =
-        typeof raw === 'string' && !raw.includes('%') && (ipaddr.IPv4.isValidFourPartDecimal(raw) || ipaddr.IPv6.isValid(raw));
+        typeof raw === 'string' &&
+        !raw.includes('%') &&
+        (ipaddr.IPv4.isValidFourPartDecimal(raw) || ipaddr.IPv6.isValid(raw));
       return legal ? raw : refuse(at, raw, 'Value should be IPv4 or IPv6 format');
     },
     parse: (filter) => (storable(filter) ? filter : undefined),
@@ -176,7 +183,8 @@ function networkOf(raw: unknown): string | undefined {
   if (typeof raw !== 'string') return undefined;
   const [address = '', length, ...rest] = raw.split('/');
   const version4 = ipaddr.IPv4.isValidFourPartDecimal(address);
-  if (rest.length > 0 || address.includes('%') || !(version4 || ipaddr.IPv6.isValid(address))) return undefined;
+  if (rest.length > 0 || address.includes('%') || !(version4 || ipaddr.IPv6.isValid(address)))
+    return undefined;
   const bits = version4 ? 32 : 128;
   if (length !== undefined && !/^\d{1,3}$/.test(length)) return undefined;
   const prefix = length === undefined ? bits : Number(length);
@@ -197,7 +205,8 @@ export function list<T>(items: Type<T>, options: { unique?: boolean } = {}): Typ
       for (const item of raw) {
         const value = items.read(item, at);
         if (isProblem(value)) return value;
-        if (options.unique === true && values.includes(value)) return refuse(at, item, 'Value is listed twice');
+        if (options.unique === true && values.includes(value))
+          return refuse(at, item, 'Value is listed twice');
         values.push(value);
       }
       return values;
@@ -238,7 +247,10 @@ export function instant(): Type<Date> {
 /** Ids of other objects, as `[{"id": …}]`; only the service says them. `sent`: the answer to a client that tries. */
 export function references(sent: string, status: 400 | 501 = 400): Type<readonly never[]> {
   return {
-    schema: { type: 'array', items: { type: 'object', properties: { id: { type: 'string', format: 'uuid' } } } },
+    schema: {
+      type: 'array',
+      items: { type: 'object', properties: { id: { type: 'string', format: 'uuid' } } },
+    },
     read: (raw, at) => {
       if (!Array.isArray(raw)) return refuse(at, raw, 'Value should be a list');
       return raw.length === 0 ? [] : problem(status, sent);

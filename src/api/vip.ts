@@ -139,10 +139,14 @@ async function additionalProblem(
     const subnet = await networking.subnet(subnetId, token);
     if (subnet === undefined) return cloudObjectNotFound('Subnet', subnetId);
     if (subnet.networkId !== networkId) {
-      return validationFailure(`Additional VIPs need subnets of one network; ${subnetId} is not on ${networkId}.`);
+      return validationFailure(
+        `Additional VIPs need subnets of one network; ${subnetId} is not on ${networkId}.`,
+      );
     }
     if (plan.port !== undefined && !plan.port.fixedIps.some(isOn(subnetId, ipAddress))) {
-      return validationFailure(`Port ${plan.port.id} has no address ${ipAddress ?? ''} on subnet ${subnetId}.`);
+      return validationFailure(
+        `Port ${plan.port.id} has no address ${ipAddress ?? ''} on subnet ${subnetId}.`,
+      );
     }
   }
   return undefined;

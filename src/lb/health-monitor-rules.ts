@@ -59,7 +59,9 @@ export function createHealthMonitor(
       : validationFailure(
           `A health monitor of type ${values.type} cannot watch a pool of protocol ${pool.protocol}.`,
         )) ??
-    (values.type === 'PING' && !deployment.allowPingHealthMonitors ? switchedOff('type', 'PING') : undefined) ??
+    (values.type === 'PING' && !deployment.allowPingHealthMonitors
+      ? switchedOff('type', 'PING')
+      : undefined) ??
     httpProblem(monitor, values) ??
     delayProblem(monitor, deployment) ??
     blockedPool(tree, pool) ??
@@ -106,7 +108,11 @@ export function deleteHealthMonitor(tree: Tree, id: string): Decision<undefined>
 }
 
 type HttpValues = Pick<HealthMonitor, 'httpMethod' | 'urlPath' | 'expectedCodes'>;
-const httpAttributes = { httpMethod: 'http_method', urlPath: 'url_path', expectedCodes: 'expected_codes' } as const;
+const httpAttributes = {
+  httpMethod: 'http_method',
+  urlPath: 'url_path',
+  expectedCodes: 'expected_codes',
+} as const;
 
 function speaksHttp(type: HealthMonitor['type']): boolean {
   return type === 'HTTP' || type === 'HTTPS';
@@ -164,11 +170,20 @@ function urlPathProblem(urlPath: string): Problem | undefined {
     (urlPath.match(/#/g) ?? []).length <= 1;
   return legal
     ? undefined
-    : invalidInput('url_path', urlPath, 'The path should start with / and be a valid URL path without a host.');
+    : invalidInput(
+        'url_path',
+        urlPath,
+        'The path should start with / and be a valid URL path without a host.',
+      );
 }
 
-function delayProblem({ type, delay }: HealthMonitor, { udpConnectMinInterval }: Deployment): Problem | undefined {
+function delayProblem(
+  { type, delay }: HealthMonitor,
+  { udpConnectMinInterval }: Deployment,
+): Problem | undefined {
   return type === 'UDP-CONNECT' && udpConnectMinInterval >= 0 && delay < udpConnectMinInterval
-    ? validationFailure(`The delay of a UDP-CONNECT health monitor is at least ${udpConnectMinInterval} seconds.`)
+    ? validationFailure(
+        `The delay of a UDP-CONNECT health monitor is at least ${udpConnectMinInterval} seconds.`,
+      )
     : undefined;
 }

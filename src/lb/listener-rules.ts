@@ -29,8 +29,7 @@ type Nullable<T, K extends keyof T> = { readonly [P in K]: T[P] | null };
 
 /** What a client may change; null: back to the default. */
 export interface ListenerValues
-  extends
-    Pick<
+  extends Pick<
       Listener,
       | 'name'
       | 'description'
@@ -48,7 +47,10 @@ export interface ListenerValues
       | 'hstsPreload'
       | 'tags'
     >,
-    Nullable<Listener, 'clientAuthentication' | 'tlsCiphers' | 'tlsVersions' | 'alpnProtocols' | TimeoutName> {}
+    Nullable<
+      Listener,
+      'clientAuthentication' | 'tlsCiphers' | 'tlsVersions' | 'alpnProtocols' | TimeoutName
+    > {}
 
 type TimeoutName = 'timeoutClientData' | 'timeoutMemberConnect' | 'timeoutMemberData' | 'timeoutTcpInspect';
 
@@ -184,7 +186,10 @@ function hasCertificate(listener: Pick<Listener, 'defaultTlsContainerRef' | 'sni
   return listener.defaultTlsContainerRef !== null || listener.sniContainerRefs.length > 0;
 }
 
-function timeouts(values: Pick<ListenerValues, TimeoutName>, deployment: Deployment): Pick<Listener, TimeoutName> {
+function timeouts(
+  values: Pick<ListenerValues, TimeoutName>,
+  deployment: Deployment,
+): Pick<Listener, TimeoutName> {
   return {
     timeoutClientData: values.timeoutClientData ?? deployment.timeoutClientData,
     timeoutMemberConnect: values.timeoutMemberConnect ?? deployment.timeoutMemberConnect,
@@ -216,7 +221,11 @@ function headersProblem({ protocol, insertHeaders }: Listener): Problem | undefi
     return validationFailure(`insert_headers cannot hold ${unknown.join(', ')}.`);
   }
   const allowed =
-    protocol === 'TERMINATED_HTTPS' ? [...httpHeaders, ...tlsHeaders] : protocol === 'HTTP' ? httpHeaders : [];
+    protocol === 'TERMINATED_HTTPS'
+      ? [...httpHeaders, ...tlsHeaders]
+      : protocol === 'HTTP'
+        ? httpHeaders
+        : [];
   const refused = names.filter((name) => !allowed.includes(name));
   return refused.length === 0
     ? undefined
@@ -309,7 +318,9 @@ function hstsProblem(listener: Listener, sent: Partial<ListenerValues>): Problem
   const flagged = sent.hstsIncludeSubdomains === true || sent.hstsPreload === true;
   if (listener.hstsMaxAge === null && !flagged) return undefined;
   if (listener.protocol !== 'TERMINATED_HTTPS') {
-    return validationFailure(`HSTS can only be used by a TERMINATED_HTTPS listener, not by ${listener.protocol}.`);
+    return validationFailure(
+      `HSTS can only be used by a TERMINATED_HTTPS listener, not by ${listener.protocol}.`,
+    );
   }
   return listener.hstsMaxAge === null
     ? validationFailure('hsts_include_subdomains and hsts_preload need hsts_max_age.')

@@ -145,11 +145,7 @@ function place({ address, protocolPort }: Pick<Member, 'address' | 'protocolPort
   return `${address} ${protocolPort}`;
 }
 
-function at(
-  tree: Tree,
-  poolId: string,
-  where: Pick<Member, 'address' | 'protocolPort'>,
-): Member | undefined {
+function at(tree: Tree, poolId: string, where: Pick<Member, 'address' | 'protocolPort'>): Member | undefined {
   return tree.members.find((member) => member.poolId === poolId && place(member) === place(where));
 }
 

@@ -1,13 +1,6 @@
 import { noPrometheusChildren } from './listener-rules.ts';
 import type { Pool } from './pool.ts';
-import {
-  conflict,
-  isProblem,
-  notFound,
-  type Problem,
-  unsupported,
-  validationFailure,
-} from './problems.ts';
+import { conflict, isProblem, notFound, type Problem, unsupported, validationFailure } from './problems.ts';
 import {
   alpnProblem,
   blockedTree,
@@ -21,21 +14,22 @@ import { sessionPersistence, type SessionPersistenceValues } from './session-per
 import { pendingUpdate } from './status.ts';
 import { type Circumstances, type Decision, listenersUsing, replace, type Tree } from './tree.ts';
 
-export interface PoolValues extends Pick<
-  Pool,
-  | 'name'
-  | 'description'
-  | 'adminStateUp'
-  | 'lbAlgorithm'
-  | 'tlsEnabled'
-  | 'tlsContainerRef'
-  | 'caTlsContainerRef'
-  | 'crlContainerRef'
-  | 'tlsCiphers'
-  | 'tlsVersions'
-  | 'alpnProtocols'
-  | 'tags'
-> {
+export interface PoolValues
+  extends Pick<
+    Pool,
+    | 'name'
+    | 'description'
+    | 'adminStateUp'
+    | 'lbAlgorithm'
+    | 'tlsEnabled'
+    | 'tlsContainerRef'
+    | 'caTlsContainerRef'
+    | 'crlContainerRef'
+    | 'tlsCiphers'
+    | 'tlsVersions'
+    | 'alpnProtocols'
+    | 'tags'
+  > {
   readonly sessionPersistence: SessionPersistenceValues | null;
 }
 

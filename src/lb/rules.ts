@@ -68,7 +68,9 @@ export function pendingPool(tree: Tree, poolId: string): Tree {
 export function protocolPairProblem(listener: ListenerProtocol, pool: PoolProtocol): Problem | undefined {
   return listenerPoolProtocols[listener].includes(pool)
     ? undefined
-    : validationFailure(`The pool protocol '${pool}' is invalid while the listener protocol is '${listener}'.`);
+    : validationFailure(
+        `The pool protocol '${pool}' is invalid while the listener protocol is '${listener}'.`,
+      );
 }
 
 /** The pool on this load balancer, by id. */

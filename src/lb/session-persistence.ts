@@ -49,7 +49,8 @@ function persistenceProblem(wanted: SessionPersistence, protocol: PoolProtocol):
       ? undefined
       : validationFailure(`session_persistence of type ${type} takes no cookie_name.`);
   }
-  if (cookieName === '') return validationFailure('session_persistence of type APP_COOKIE needs a cookie_name.');
+  if (cookieName === '')
+    return validationFailure('session_persistence of type APP_COOKIE needs a cookie_name.');
   return isCookieName(cookieName)
     ? undefined
     : validationFailure('The cookie_name holds characters that the name of a cookie cannot have.');

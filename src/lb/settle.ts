@@ -111,7 +111,9 @@ function online<T extends NamedResource>(loadBalancer: T, { loadBalancerOnline }
     : loadBalancerOnline && loadBalancer.operatingStatus === 'OFFLINE'
       ? 'ONLINE'
       : loadBalancer.operatingStatus;
-  return operatingStatus === loadBalancer.operatingStatus ? loadBalancer : { ...loadBalancer, operatingStatus };
+  return operatingStatus === loadBalancer.operatingStatus
+    ? loadBalancer
+    : { ...loadBalancer, operatingStatus };
 }
 
 function deleted(tree: Tree, now: Date): Tree {

@@ -55,5 +55,7 @@ function touch<T extends Resource>(objects: readonly T[], ids: readonly string[]
 }
 
 function pending<T extends Resource>(object: T): T {
-  return object.provisioningStatus === 'ACTIVE' ? { ...object, provisioningStatus: 'PENDING_UPDATE' } : object;
+  return object.provisioningStatus === 'ACTIVE'
+    ? { ...object, provisioningStatus: 'PENDING_UPDATE' }
+    : object;
 }

@@ -183,9 +183,15 @@ async function kindOf(
 async function missingInNetwork(
   { networking }: Api,
   { caller }: ApiRequest,
-  { vipQosPolicyId, vipSgIds }: { readonly vipQosPolicyId?: string | null; readonly vipSgIds?: readonly string[] },
+  {
+    vipQosPolicyId,
+    vipSgIds,
+  }: { readonly vipQosPolicyId?: string | null; readonly vipSgIds?: readonly string[] },
 ): Promise<Problem | undefined> {
-  if (typeof vipQosPolicyId === 'string' && !(await networking.qosPolicyExists(vipQosPolicyId, caller.token))) {
+  if (
+    typeof vipQosPolicyId === 'string' &&
+    !(await networking.qosPolicyExists(vipQosPolicyId, caller.token))
+  ) {
     return cloudObjectNotFound('QoS policy', vipQosPolicyId);
   }
   for (const groupId of vipSgIds ?? []) {

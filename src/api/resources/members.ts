@@ -115,7 +115,9 @@ async function show(api: Api, request: ApiRequest): Promise<Answer | Problem | R
   const uuid = uuidOf(memberId);
   const member = uuid === undefined ? undefined : await api.store.lists.show('member', uuid);
   if (member?.poolId === uuidOf(poolId) && member !== undefined) {
-    return authorize(request.caller, 'member:get_one', member.projectId) ?? showAnswer(members, member, request);
+    return (
+      authorize(request.caller, 'member:get_one', member.projectId) ?? showAnswer(members, member, request)
+    );
   }
   return inPool(api, request, async () => notFound('Member', memberId));
 }
@@ -173,7 +175,9 @@ async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem>
     actions: ['member:post', 'member:put', ...(additiveOnly ? [] : (['member:delete'] as const))],
     decide: (tree, circumstances) => {
       const decision = replaceMembers(tree, poolId, items, additiveOnly, circumstances);
-      return isProblem(decision) ? decision : { ...decision, answer: addedMembers(tree.members, decision.tree.members) };
+      return isProblem(decision)
+        ? decision
+        : { ...decision, answer: addedMembers(tree.members, decision.tree.members) };
     },
     outside: named
       ? ({ answer }) =>

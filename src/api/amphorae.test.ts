@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Amphora } from '../lb/amphora.ts';
+import { active, activeLoadBalancer, startApi, type TestApi } from './client.fixture.ts';
+
+let api: TestApi;
+let amphora: Amphora;
+beforeAll(async () => {
+  api = await startApi();
+  amphora = {
+    id: randomUUID(),
+    loadBalancerId: await activeLoadBalancer(api),
+    status: 'ALLOCATED',
+    role: 'STANDALONE',
+    computeId: randomUUID(),
+    lbNetworkIp: '198.51.100.5',
+    vrrpIp: '192.0.2.91',
+    haIp: '192.0.2.90',
+    vrrpPortId: randomUUID(),
+    haPortId: randomUUID(),
+    certExpiration: new Date('2026-03-04T22:16:05.123Z'),
+    certBusy: false,
+    vrrpInterface: 'eth1',
+    vrrpId: 1,
+    vrrpPriority: null,
+    cachedZone: 'nova',
+    imageId: randomUUID(),
+    computeFlavor: '10',
+    appliedGeneration: 1,
+    lastHeartbeatAt: null,
+    createdAt: new Date(),
+    updatedAt: null,
+  };
+  await api.store.amphorae.save(amphora);
+});
+afterAll(() => api.close());
+
+const path = '/v2/octavia/amphorae';
+const columns =
+  'id, loadbalancer_id, compute_id, lb_network_ip, vrrp_ip, ha_ip, vrrp_port_id, ha_port_id, cert_expiration, cert_busy, role, status, vrrp_interface, vrrp_id, vrrp_priority, cached_zone, created_at, updated_at, image_id, compute_flavor'.split(
+    ', ',
+  );
+
+describe('An amphora', () => {
+  it('is shown to operators', async () => {
+    const shown = (await api.admin.get(`${path}/${amphora.id}`)).body.amphora;
+    expect(Object.keys(shown).toSorted()).toEqual(columns.toSorted());
+    expect(shown).toMatchObject({
+      status: 'ALLOCATED',
+      cert_expiration: '2026-03-04T22:16:05',
+      compute_flavor: '10',
+    });
+    expect((await api.member.get(`${path}/${amphora.id}`)).status).toBe(403);
+    expect((await api.member.get(`${path}/${randomUUID()}`)).status).toBe(404);
+  });
+
+  it('is found by its load balancer, its project and its status', async () => {
+    const count = async (query: string) => (await api.admin.get(`${path}?${query}`)).body.amphorae.length;
+    expect(await count(`loadbalancer_id=${amphora.loadBalancerId}`)).toBe(1);
+    expect(await count(`project_id=${api.member.projectId}&status=ALLOCATED`)).toBe(1);
+    expect(await count('status=BOOTING')).toBe(0);
+    expect((await api.admin.get(`${path}?sort=project_id`)).status).toBe(400);
+  });
+
+  it('has statistics once it reported some', async () => {
+    expect((await api.admin.get(`${path}/${amphora.id}/stats`)).status).toBe(404);
+    const listenerId = await active(api, amphora.loadBalancerId, '/v2/lbaas/listeners', 'listener', {
+      ...{ loadbalancer_id: amphora.loadBalancerId, protocol: 'HTTP', protocol_port: 80 },
+    });
+    await api.store.statistics.record(amphora.id, amphora.loadBalancerId, [
+      { listenerId, activeConnections: 1, bytesIn: 2, bytesOut: 3, totalConnections: 4, requestErrors: 5 },
+    ]);
+    const counters = {
+      active_connections: 1,
+      bytes_in: 2,
+      bytes_out: 3,
+      total_connections: 4,
+      request_errors: 5,
+    };
+    expect((await api.admin.get(`${path}/${amphora.id}/stats`)).body).toEqual({
+      amphora_stats: [
+        { id: amphora.id, listener_id: listenerId, loadbalancer_id: amphora.loadBalancerId, ...counters },
+      ],
+    });
+    for (const owner of [`listeners/${listenerId}`, `loadbalancers/${amphora.loadBalancerId}`]) {
+      expect((await api.member.get(`/v2/lbaas/${owner}/stats`)).body).toEqual({ stats: counters });
+    }
+  });
+});
