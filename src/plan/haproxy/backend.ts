@@ -1,7 +1,7 @@
 import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import { checksOf } from './monitor.ts';
 import { address, call, Unwritable, word } from './quote.ts';
-import { type Files, serverTls } from './tls.ts';
+import { excludedVersions, type Files, serverTls } from './tls.ts';
 import { milliseconds, modeOf } from './frontend.ts';
 
 const algorithms = {
@@ -66,21 +66,17 @@ function insertedHeaders(pool: WantedPool, listener: WantedListener): string[] {
   return lines;
 }
 
-/** `check` of a `default-server` line is not inherited by a `disabled` one in every version, so it is on each. */
-function serverLine(member: WantedMember, checked: boolean, cookie: boolean): string {
+function serverLine(member: WantedMember, checked: boolean, cookie: boolean, versions: string): string {
   const monitor =
     checked && (member.monitorAddress !== null || member.monitorPort !== null)
-      ? ` addr ${bare(member.monitorAddress ?? member.address)} port ${member.monitorPort ?? member.port}`
+      ? ` addr ${address(member.monitorAddress ?? member.address)} port ${member.monitorPort ?? member.port}`
       : '';
   return (
     `server ${word(member.id)} ${address(member.address)}:${member.port} weight ${member.weight}${monitor}` +
     `${cookie ? ` cookie ${word(member.id)}` : ''}${member.backup ? ' backup' : ''}` +
-    `${member.enabled ? '' : ' disabled'}`
+    `${versions}${member.enabled ? '' : ' disabled'}`
   );
 }
-
-/** `addr` takes an IPv6 address without its brackets. */
-const bare = (value: string): string => address(value).replace(/[[\]]/g, '');
 
 /** The lines of one backend: a pool as one listener uses it. Throws `Unwritable`. */
 export function backendLines(
@@ -105,6 +101,13 @@ export function backendLines(
     ...proxy,
     ...checks.serverOptions,
   ];
+  // The only options of a server that `default-server` does not take.
+  const versions =
+    pool.tls === null
+      ? ''
+      : excludedVersions(pool.tls.versions)
+          .map((option) => ` ${option}`)
+          .join('');
   const cookie = pool.sessionPersistence?.type === 'HTTP_COOKIE';
   const lines = [
     `backend ${backendName(pool, listener)}`,
@@ -120,7 +123,7 @@ export function backendLines(
     ...checks.lines,
     ...(checks.serverOptions.length > 0 ? ['load-server-state-from-file global'] : []),
     ...(shared.length > 0 ? [`default-server ${shared.join(' ')}`] : []),
-    ...pool.members.map((member) => serverLine(member, checks.serverOptions.length > 0, cookie)),
+    ...pool.members.map((member) => serverLine(member, checks.serverOptions.length > 0, cookie, versions)),
   ];
   return { lines, warning: checks.warning };
 }

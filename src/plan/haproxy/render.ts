@@ -24,7 +24,7 @@ export interface Section {
 
 export interface RenderedHaproxy {
   readonly text: string;
-  /** Certificates, lists, CAs and CRLs by path relative to the configuration: `default-path config`. */
+  /** Certificates, lists, CAs and CRLs by path relative to the directory that HAProxy runs in. */
   readonly files: ReadonlyMap<string, string>;
   readonly sections: readonly Section[];
   readonly refused: readonly { readonly id: string; readonly reason: string }[];
@@ -34,7 +34,6 @@ export interface RenderedHaproxy {
 function globalLines(budget: MemoryBudget, paths: HaproxyPaths): string[] {
   return [
     'global',
-    'default-path config',
     ...(paths.user === null ? [] : [`user ${word(paths.user.name)}`, `group ${word(paths.user.group)}`]),
     `stats socket ${word(paths.statsSocket)} mode 600 level admin expose-fd listeners`,
     `server-state-file ${word(paths.serverState)}`,

@@ -18,8 +18,15 @@ const negations = {
   'TLSv1.3': 'no-tlsv13',
 } as const;
 
-/** What both sides share: ciphers, versions (by exclusion, which allows gaps), ALPN. */
-function common(tls: Pick<WantedTls, 'ciphers' | 'versions' | 'alpn'>): string[] {
+/** Versions by exclusion, which allows gaps; none excluded when none is wanted. */
+export function excludedVersions(versions: readonly WantedTls['versions'][number][]): string[] {
+  if (versions.length === 0) return [];
+  return Object.entries(negations)
+    .filter(([version]) => !versions.some((wanted) => wanted === version))
+    .map(([, negation]) => negation);
+}
+
+function ciphersAndAlpn(tls: Pick<WantedTls, 'ciphers' | 'alpn'>): string[] {
   const options: string[] = [];
   const names = (tls.ciphers ?? '').split(':').filter((name) => name !== '');
   // OpenSSL keeps the suites of TLS 1.3 in a list of their own and refuses them in the other.
@@ -27,11 +34,6 @@ function common(tls: Pick<WantedTls, 'ciphers' | 'versions' | 'alpn'>): string[]
   const ciphers = names.filter((name) => !name.startsWith('TLS_'));
   if (ciphers.length > 0) options.push('ciphers', word(ciphers.join(':')));
   if (suites.length > 0) options.push('ciphersuites', word(suites.join(':')));
-  if (tls.versions.length > 0) {
-    for (const [version, negation] of Object.entries(negations)) {
-      if (!tls.versions.some((wanted) => wanted === version)) options.push(negation);
-    }
-  }
   if (tls.alpn.length > 0) options.push('alpn', tls.alpn.join(','));
   return options;
 }
@@ -42,7 +44,8 @@ export function bindTls(files: Files, listenerId: string, tls: WantedTls): strin
     throw new Unwritable(tls.unavailable ?? 'there is no certificate for it');
   }
   const list = `listeners/${listenerId}.crt-list`;
-  files.set(list, tls.certificates.map((certificate) => `${certificateFile(files, certificate)}\n`).join(''));
+  const paths = new Set(tls.certificates.map((certificate) => certificateFile(files, certificate)));
+  files.set(list, [...paths].map((path) => `${path}\n`).join(''));
   const options = ['ssl', 'crt-list', list];
   if (tls.clientCaPem !== null && tls.clientAuthentication !== 'NONE') {
     files.set(`listeners/${listenerId}.ca.pem`, tls.clientCaPem);
@@ -55,10 +58,10 @@ export function bindTls(files: Files, listenerId: string, tls: WantedTls): strin
   } else if (tls.clientAuthentication !== 'NONE') {
     throw new Unwritable('client authentication is wanted but there is no client CA');
   }
-  return [...options, ...common(tls)];
+  return [...options, ...ciphersAndAlpn(tls), ...excludedVersions(tls.versions)];
 }
 
-/** The options of `default-server` that encrypt towards the members. */
+/** The options of `default-server` that encrypt towards the members; versions go on each `server`. */
 export function serverTls(files: Files, poolId: string, tls: WantedBackendTls): string[] {
   const options = ['ssl', 'sni', 'ssl_fc_sni'];
   if (tls.certificate !== null) options.push('crt', certificateFile(files, tls.certificate));
@@ -72,7 +75,7 @@ export function serverTls(files: Files, poolId: string, tls: WantedBackendTls): 
       options.push('crl-file', `pools/${poolId}.crl.pem`);
     }
   }
-  return [...options, ...common(tls)];
+  return [...options, ...ciphersAndAlpn(tls)];
 }
 
 /** Response header of HSTS; an age of 0 is sent too, it makes clients forget. */
