@@ -29,7 +29,7 @@ export function canonicalUrl(url: string): string {
   return [canonical === '' ? '/' : canonical, ...query].join('?');
 }
 
-function withoutMount(path: string): string {
+export function withoutMount(path: string): string {
   return path === mount || path.startsWith(`${mount}/`) ? path.slice(mount.length) : path;
 }
 

@@ -30,6 +30,16 @@ describe('Discovery', () => {
     expect(mounted.body.versions[0].links[0].href).toBe('http://lb.example/load-balancer/v2');
   });
 
+  it('speaks of itself as the deployment wants it', async () => {
+    const outside = await startApi({ config: { apiBaseUri: 'https://lb.example.org/balancers/' } });
+    try {
+      const reply = await outside.send('GET', '/load-balancer/', { host: 'inside' });
+      expect(reply.body.versions[0].links[0].href).toBe('https://lb.example.org/balancers/v2');
+    } finally {
+      await outside.close();
+    }
+  });
+
   it('has four roots behind the token', async () => {
     for (const path of ['/v2', '/v2.0', '/v2/lbaas', '/v2/octavia', '/load-balancer/v2.0']) {
       expect((await api.send('GET', path)).status).toBe(401);

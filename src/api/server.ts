@@ -19,7 +19,7 @@ import {
   tokenBody,
 } from './faults.ts';
 import { acceptsJson, bodyKind } from './media-types.ts';
-import { canonicalUrl, isOpenPath } from './paths.ts';
+import { canonicalUrl, isOpenPath, withoutMount } from './paths.ts';
 import type { Answer, Api, ApiConfig, Route } from './request.ts';
 import { amphoraRoutes } from './resources/amphorae.ts';
 import { flavorProfileRoutes } from './resources/flavor-profiles.ts';
@@ -103,7 +103,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   );
   app.setErrorHandler((error, request, reply) => sendError(api, error, request, reply));
 
-  for (const route of routesOf(api)) addRoute(app, route);
+  for (const route of routesOf(api)) addRoute(app, api, route);
   refuseOtherMethods(app, routesOf(api));
   return app;
 }
@@ -124,7 +124,7 @@ function routesOf(api: Api): readonly Route[] {
   ];
 }
 
-function addRoute(app: FastifyInstance, { method, path, handle }: Route): void {
+function addRoute(app: FastifyInstance, api: Api, { method, path, handle }: Route): void {
   app.route({
     method,
     url: path,
@@ -139,12 +139,20 @@ function addRoute(app: FastifyInstance, { method, path, handle }: Route): void {
         caller: request.caller ?? nobody,
         params: request.params as Record<string, string>,
         query: new URLSearchParams(request.url.split('?')[1] ?? ''),
-        url: `${request.protocol}://${request.host}${request.originalUrl.split('?')[0]}`,
+        url: linkBase(api.config, request),
         body,
       });
       return send(reply, answer);
     },
   });
+}
+
+/** The URL of the request as links repeat it. */
+function linkBase({ apiBaseUri }: ApiConfig, request: FastifyRequest): string {
+  const path = request.originalUrl.split('?')[0] ?? '/';
+  return apiBaseUri === null
+    ? `${request.protocol}://${request.host}${path}`
+    : `${apiBaseUri.replace(/\/+$/, '')}${withoutMount(path)}`;
 }
 
 /** Who asks where nobody needs to say it. */
