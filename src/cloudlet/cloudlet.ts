@@ -15,7 +15,7 @@ import { image } from './images/image-routes.ts';
 import { openImages } from './images/images.ts';
 import { network } from './network/network.ts';
 import { type Network, openNet, subnetsOn } from './network/records.ts';
-import { openRecords } from './records.ts';
+import { openRecords, type Records } from './records.ts';
 import { keyManager } from './secrets/key-manager.ts';
 import { seed } from './seed.ts';
 import { openVault } from './vault.ts';
@@ -38,8 +38,17 @@ export interface CloudletParts {
 
 /** The one-machine cloud: five OpenStack services in one server, on the records in `state_dir` and on `host`. */
 export async function openCloudlet(parts: CloudletParts): Promise<Cloudlet> {
+  const records = openRecords(join(parts.config.state_dir, 'records.sqlite'));
+  try {
+    return await open(parts, records);
+  } catch (error) {
+    records.close();
+    throw error;
+  }
+}
+
+async function open(parts: CloudletParts, records: Records): Promise<Cloudlet> {
   const { config, host, log, now = () => new Date() } = parts;
-  const records = openRecords(join(config.state_dir, 'records.sqlite'));
   const vault = await openVault(join(config.state_dir, 'secret-key'));
   const directory = openDirectory(records);
   const tokens = openTokens(records, directory, config.token_seconds, now);

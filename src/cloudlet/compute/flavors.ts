@@ -202,7 +202,7 @@ function flavorView(flavor: Flavor, minor: number, base: string): object {
     ram: flavor.ram,
     vcpus: flavor.vcpus,
     disk: flavor.disk,
-    swap: flavor.swap === 0 && minor < 75 ? '' : flavor.swap,
+    swap: flavor.swap, // before 2.75 Nova says "" for 0, which clients have to make a 0 of
     'OS-FLV-EXT-DATA:ephemeral': flavor.ephemeral,
     'OS-FLV-DISABLED:disabled': false,
     'os-flavor-access:is_public': flavor.is_public,

@@ -27,7 +27,7 @@ function parseConfig(text: string): unknown {
   try {
     return JSON.parse(text); // the usual case of our own control plane, and much quicker
   } catch {
-    return parse(text);
+    return parse(text, { version: '1.1' }); // cloud-init's: a mode such as 0600 is octal
   }
 }
 
@@ -40,9 +40,8 @@ function toFile(entry: unknown): BootFile {
   if (owner !== undefined && owner !== 'root' && owner !== 'root:root') {
     throw new Error(`write_files ${path}: owner ${String(owner)} does not exist, only root`);
   }
-  const bits = String(permissions).replace(/^0o?(?=.)/, '');
-  if (!/^[0-7]{1,4}$/.test(bits)) throw new Error(`write_files ${path}: permissions ${String(permissions)}`);
-  const mode = Number.parseInt(bits, 8);
+  const mode = typeof permissions === 'number' ? permissions : octal(String(permissions));
+  if (mode === undefined) throw new Error(`write_files ${path}: permissions ${String(permissions)}`);
   if (encoding === 'b64' || encoding === 'base64') {
     return { path, content: Buffer.from(content, 'base64').toString(), mode };
   }
@@ -50,4 +49,9 @@ function toFile(entry: unknown): BootFile {
     throw new Error(`write_files ${path}: encoding ${String(encoding)} is not understood`);
   }
   return { path, content, mode };
+}
+
+function octal(text: string): number | undefined {
+  const digits = text.replace(/^0o/, '');
+  return /^[0-7]{1,4}$/.test(digits) ? Number.parseInt(digits, 8) : undefined;
 }

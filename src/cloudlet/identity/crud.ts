@@ -105,7 +105,7 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
         password: Type.Optional(nullable(Type.String())),
         default_project_id: Type.Optional(nullable(Type.String())),
       }),
-      record: async ({ password, ...body }, before) => {
+      record: async ({ password, password_hash: _, ...body }, before) => {
         const user = {
           enabled: true,
           password_hash: null,

@@ -131,13 +131,15 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
     const caller = callerOf(request);
     requireMember(caller);
     const body = read(Type.Object({}), request.body) as Record<string, unknown>;
-    const { owner, id, ...wish } = read(Create, body);
+    const { owner, id, ...wish } = read(
+      Create,
+      pick(body, (key) => known.has(key) || key === 'id'),
+    );
     if (wish.visibility === 'public') requireAdmin(caller);
     if (id !== undefined && images.collection.get(id)) throw conflict(`Image ID ${id} already exists!`);
+    const strange = pick(body, (key) => !known.has(key) && !fixed.has(key));
     const properties = Object.fromEntries(
-      Object.entries(body)
-        .filter(([key]) => !known.has(key) && !fixed.has(key))
-        .map(([key, value]) => [key, String(value)]),
+      Object.entries(strange).map(([key, value]) => [key, String(value)]),
     );
     const made = images.create({
       ...(wish as Partial<Image>),
@@ -164,7 +166,10 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
       } else if (op === 'remove') delete extra[key];
       else extra[key] = String(value);
     }
-    const checked = read(Base, Object.fromEntries(Object.entries(next).filter(([key]) => known.has(key))));
+    const checked = read(
+      Base,
+      pick(next, (key) => known.has(key)),
+    );
     if (checked.visibility === 'public' && before.visibility !== 'public') requireAdmin(callerOf(request));
     if (checked.owner !== before.owner) requireAdmin(callerOf(request));
     return imageView(images.change(before, { ...(checked as Partial<Image>), properties: extra }));
@@ -258,4 +263,11 @@ function imageView({ properties, ...image }: Image) {
     file: `/v2/images/${image.id}/file`,
     schema: '/v2/schemas/image',
   };
+}
+
+function pick(
+  body: Readonly<Record<string, unknown>>,
+  wanted: (key: string) => boolean,
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(body).filter(([key]) => wanted(key)));
 }

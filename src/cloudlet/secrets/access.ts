@@ -109,7 +109,7 @@ export function consumerRoutes<T extends Held>(
   app: FastifyInstance,
   shelf: Shelf<T>,
   fields: readonly string[],
-  view: (held: T) => object,
+  view: (held: T, request: FastifyRequest) => object,
 ): void {
   const path = `/${shelf.path}/:id/consumers`;
   const Body = Type.Object(Object.fromEntries(fields.map((field) => [field, Type.String({ minLength: 1 })])));
@@ -131,14 +131,13 @@ export function consumerRoutes<T extends Held>(
       ...held,
       consumers: [...others, { ...consumer, status: 'ACTIVE', created: now, updated: now }],
     };
-    return view(shelf.collection.put(changed));
+    return view(shelf.collection.put(changed), request);
   });
   app.delete(path, async (request) => {
     const held = shelf.find(param(request, 'id'));
     requireRead(callerOf(request), held);
     const wish = read(Body, request.body) as Consumer;
-    return view(
-      shelf.collection.put({ ...held, consumers: held.consumers.filter((each) => !same(each, wish)) }),
-    );
+    const consumers = held.consumers.filter((each) => !same(each, wish));
+    return view(shelf.collection.put({ ...held, consumers }), request);
   });
 }

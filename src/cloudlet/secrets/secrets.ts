@@ -55,7 +55,7 @@ export function secretRoutes(
   vault: Vault,
   now: () => Date,
 ): void {
-  const view = (secret: Secret) => ({
+  const view = (secret: Secret, request: FastifyRequest) => ({
     secret_ref: shelf.hrefOf(secret.id),
     name: secret.name ?? secret.id,
     status: 'ACTIVE',
@@ -67,7 +67,8 @@ export function secretRoutes(
     created: secret.created,
     updated: secret.updated,
     creator_id: secret.creator_id,
-    consumers: secret.consumers,
+    // Older clients cannot take it.
+    ...(knowsConsumers(request) && { consumers: secret.consumers }),
     ...(secret.content_type !== null && { content_types: { default: secret.content_type } }),
   });
 
@@ -116,13 +117,18 @@ export function secretRoutes(
           matches(Reflect.get(one, field), many(request.query, key)),
         ),
       );
-    return offsetPage('secrets', shown.map(view), request.query, shelf.hrefOf(''));
+    return offsetPage(
+      'secrets',
+      shown.map((one) => view(one, request)),
+      request.query,
+      shelf.hrefOf(''),
+    );
   });
 
   app.get('/secrets/:id', async (request, reply) => {
     const secret = readable(request);
     const accept = request.headers.accept ?? '*/*';
-    if (/json|\*\/\*/.test(accept)) return view(secret);
+    if (/json|\*\/\*/.test(accept)) return view(secret, request);
     return reply.type(secret.content_type ?? 'text/plain').send(payload(secret, accept));
   });
 
@@ -178,6 +184,11 @@ export function secretRoutes(
     }
     return vault.open(secret.sealed, secret.id);
   }
+}
+
+/** Secrets have consumers since Barbican's microversion 1.1. */
+function knowsConsumers(request: FastifyRequest): boolean {
+  return /key-manager\s+(1\.[1-9]|latest)/.test(String(request.headers['openstack-api-version'] ?? ''));
 }
 
 export function isExpired(secret: Secret, now: Date): boolean {

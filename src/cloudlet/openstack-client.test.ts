@@ -1,0 +1,209 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../platform/run.ts';
+import { type Body, eventually, openTestCloud, type TestCloud } from './cloudlet.fixture.ts';
+
+/** The real client of Debian, unmodified, against a cloudlet that listens. */
+
+let cloud: TestCloud;
+let folder: string;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'client-'));
+  const port = await freePort();
+  cloud = await openTestCloud({ config: { public_url: `http://127.0.0.1:${port}` } });
+  await cloud.app.listen({ host: '127.0.0.1', port });
+  env = {
+    PATH: process.env['PATH'],
+    HOME: folder,
+    OS_AUTH_URL: `http://127.0.0.1:${port}/identity/v3`,
+    OS_USERNAME: 'admin',
+    OS_PASSWORD: 'admin-secret',
+    OS_PROJECT_NAME: 'admin',
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+    OS_IDENTITY_API_VERSION: '3',
+  };
+});
+afterAll(async () => {
+  await cloud.destroy();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+const text = (...args: string[]): Promise<string> => run(['openstack', ...args], { env, cwd: folder });
+const json = async (...args: string[]): Promise<Body> => JSON.parse(await text(...args, '-f', 'json'));
+
+describe('the openstack client', () => {
+  it('gets a token and sees the projects', async () => {
+    expect((await json('token', 'issue')).id).toBeTruthy();
+    const projects = await json('project', 'list');
+    expect(projects.map((each: Body) => each.Name)).toEqual(['admin', 'service']);
+  });
+
+  it('makes the flavor and key pair of the test plan', async () => {
+    const flavor = await json(
+      ...['flavor', 'create', '--ram', '32768', '--disk', '10', '--vcpus', '4', '--id', '10', 'm1.xxlarge'],
+    );
+    expect(flavor).toEqual({
+      'OS-FLV-DISABLED:disabled': false,
+      'OS-FLV-EXT-DATA:ephemeral': 0,
+      description: null,
+      disk: 10,
+      id: '10',
+      name: 'm1.xxlarge',
+      'os-flavor-access:is_public': true,
+      properties: {},
+      ram: 32768,
+      rxtx_factor: 1,
+      swap: 0,
+      vcpus: 4,
+    });
+    await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')]);
+    const keypair = await json(
+      'keypair',
+      'create',
+      '--public-key',
+      join(folder, 'key.pub'),
+      'amphora-backdoor',
+    );
+    const shown = await run(['ssh-keygen', '-l', '-E', 'md5', '-f', join(folder, 'key.pub')]);
+    expect(shown).toContain(`MD5:${keypair.fingerprint} `);
+  });
+
+  it('stores a PKCS#12 bundle as the test plan does, and gets the same bytes back', async () => {
+    const bundle = join(folder, 'bundle.p12');
+    await run([
+      'openssl',
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-subj',
+      '/CN=a',
+      '-keyout',
+      join(folder, 'a.key'),
+      '-out',
+      join(folder, 'a.pem'),
+    ]);
+    await run([
+      'openssl',
+      'pkcs12',
+      '-export',
+      '-inkey',
+      join(folder, 'a.key'),
+      '-in',
+      join(folder, 'a.pem'),
+      '-passout',
+      'pass:',
+      '-out',
+      bundle,
+    ]);
+    const { stdout: payload } = await promisify(execFile)('base64', [bundle]);
+    const stored = await json(
+      ...[
+        'secret',
+        'store',
+        '--name=bundle.p12',
+        '-t',
+        'application/octet-stream',
+        '-e',
+        'base64',
+        `--payload=${payload}`,
+      ],
+    );
+    expect(stored).toMatchObject({
+      Name: 'bundle.p12',
+      'Content types': { default: 'application/octet-stream' },
+      Algorithm: 'aes',
+      'Bit length': 256,
+      'Secret type': 'opaque',
+      Mode: 'cbc',
+      Expiration: null,
+    });
+    const ref = stored['Secret href'];
+    const copy = join(folder, 'copy.p12');
+    await text('secret', 'get', ref, '--file', copy, '--payload_content_type', 'application/octet-stream');
+    expect((await readFile(copy)).equals(await readFile(bundle))).toBe(true);
+    expect((await json('secret', 'list')).map((each: Body) => each['Secret href'])).toEqual([ref]);
+    await text('secret', 'delete', ref);
+    await expect(text('secret', 'get', ref)).rejects.toThrow(/Not Found/);
+  });
+
+  it('makes networks, subnets, ports and security groups', async () => {
+    await text('network', 'create', 'web');
+    const subnet = await json(
+      'subnet',
+      'create',
+      '--network',
+      'web',
+      '--subnet-range',
+      '10.9.0.0/24',
+      'web-subnet',
+    );
+    expect(subnet).toMatchObject({ cidr: '10.9.0.0/24', gateway_ip: '10.9.0.1' });
+    await text('security', 'group', 'create', 'web-group');
+    await text('security', 'group', 'rule', 'create', '--proto', 'tcp', '--dst-port', '443', 'web-group');
+    const port = await json(
+      ...['port', 'create', '--network', 'web', '--fixed-ip', 'subnet=web-subnet,ip-address=10.9.0.9'],
+      ...['--allowed-address', 'ip-address=10.9.0.99', '--security-group', 'web-group', 'web-port'],
+    );
+    expect(port).toMatchObject({ name: 'web-port', status: 'DOWN', fixed_ips: [{ ip_address: '10.9.0.9' }] });
+    await expect(text('network', 'delete', 'web')).rejects.toThrow(/ports still in use/);
+  });
+
+  it('boots a server and lists it with its networks, image and flavor by name', async () => {
+    const management = await cloud.ask('GET', '/network/v2.0/networks?name=lb-mgmt-net');
+    const created = await json(
+      ...[
+        'server',
+        'create',
+        '--flavor',
+        'm1.xxlarge',
+        '--image',
+        'amphora-livia',
+        '--key-name',
+        'amphora-backdoor',
+      ],
+      ...['--nic', `net-id=${management.body.networks[0].id}`, '--port', 'web-port', 'amphora-1'],
+    );
+    expect(created).toMatchObject({ name: 'amphora-1', key_name: 'amphora-backdoor' });
+    await eventually(async () => cloud.host.instances.has(created.id));
+    expect(await json('server', 'list', '--project', 'admin')).toEqual([
+      {
+        ID: created.id,
+        Name: 'amphora-1',
+        Status: 'ACTIVE',
+        Networks: { 'lb-mgmt-net': ['10.1.0.2'], web: ['10.9.0.9'] },
+        Image: 'amphora-livia',
+        Flavor: 'm1.xxlarge',
+      },
+    ]);
+    await text('server', 'delete', '--wait', 'amphora-1');
+    expect(cloud.host.instances.size).toBe(0);
+  });
+
+  it('uploads an image that then can be booted', async () => {
+    const script = join(folder, 'boot.sh');
+    await writeFile(script, '#!/bin/sh\n');
+    await text('image', 'create', '--file', script, '--tag', 'mine', 'own-image');
+    const [image] = (await cloud.ask('GET', '/image/v2/images?tag=mine')).body.images;
+    expect(image).toMatchObject({ name: 'own-image', status: 'active', size: 10 });
+  });
+});
