@@ -20,6 +20,8 @@ export interface AgentClientOptions {
   readonly timeoutMs?: number;
 }
 
+/** An instance that is gone does not even refuse; whoever asks whether it lives should soon know. */
+const connectTimeoutMs = 3000;
 /** Connections are kept to this many amphorae at most: those spoken to last. */
 const mostKept = 256;
 /** Statuses with which an agent says that it does not understand the wish; asking again would change nothing. */
@@ -53,6 +55,7 @@ export function amphoraAgents(options: AgentClientOptions): AmphoraAgent & { clo
         key: options.keyPem,
         servername: amphoraName(id),
         minVersion: 'TLSv1.3',
+        timeout: connectTimeoutMs,
       },
     });
 

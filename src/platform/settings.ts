@@ -91,8 +91,8 @@ export const AmphoraSettings = Table({
 export const WorkerSettings = Table({
   /** Load balancers worked on at once. Default 16. */
   parallel: Type.Integer({ minimum: 1, default: 16 }),
-  /** Seconds after which the work of a dead controller is taken over. Default 15. */
-  lease_seconds: Seconds(15),
+  /** Seconds after which the work of a dead controller is taken over. Default 6. */
+  lease_seconds: Seconds(6),
   /** Seconds a wish may stay PENDING before ERROR is shown (and retried all the same). Default 600. */
   build_deadline_seconds: Seconds(600),
   /** Seconds an amphora may take from its request to an answering agent before another is made. Default 300. */

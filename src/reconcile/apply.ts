@@ -59,7 +59,7 @@ export function apply(
 
 /** Nothing of the load balancer is served until the next amphora reports. */
 async function condemn({ store, log }: Context, row: Amphora, reason: string): Promise<void> {
-  log.warn({ loadBalancerId: row.loadBalancerId, amphoraId: row.id, reason }, 'amphora condemned');
+  log.info({ loadBalancerId: row.loadBalancerId, amphoraId: row.id, reason }, 'amphora condemned');
   await store.amphorae.save(changed(row, { status: 'PENDING_DELETE' }));
   if (row.status === 'ALLOCATED' && row.role === 'STANDALONE') {
     await store.trees.setOperatingStatuses(row.loadBalancerId, new Map([[row.loadBalancerId, 'ERROR']]));

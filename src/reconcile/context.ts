@@ -1,5 +1,5 @@
 import type { Amphora } from '../lb/amphora.ts';
-import type { Clouds, Port } from '../clouds/clouds.ts';
+import type { Clouds, Port, Server } from '../clouds/clouds.ts';
 import type { Sighting } from '../lb/rollup.ts';
 import type { Authority } from '../pki/ca.ts';
 import type { Guard } from '../plan/guard.ts';
@@ -37,6 +37,8 @@ export class Run {
   /** Cards on the VIP network, by amphora id. */
   readonly vrrpPorts = new Map<string, Port>();
   readonly managementPorts = new Map<string, Port>();
+  /** Servers that boot, as last looked at, by amphora id. */
+  readonly booting = new Map<string, { readonly server: Server; readonly lookedAt: number }>();
   /** What amphorae confirmed, by id. */
   readonly confirmed = new Map<string, Confirmation>();
   /** Why the last push to an amphora did not go through, by id. */

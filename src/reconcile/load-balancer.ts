@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly failingSince: Date | undefined;
 }
 
-const lookAgainMs = 50;
+const lookAgainMs = 30;
 /** A run gives its place to others when a server takes this long. */
 const patienceMs = 5000;
 

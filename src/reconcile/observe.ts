@@ -7,6 +7,8 @@ import { atRest, type Seen, type SeenAmphora } from '../plan/plan.ts';
 import { names } from '../plan/steps.ts';
 import type { Context, Run } from './context.ts';
 
+const askNovaEveryMs = 500;
+
 /**
  * Looks at what is. An amphora that serves is trusted until there is a doubt (silence, an unanswered call): then its
  * agent and its server are asked. One that is made or taken away is looked for by name, which finds what a crash left.
@@ -47,17 +49,16 @@ async function observeServing(context: Context, run: Run, tree: Tree, row: Ampho
   const confirmed = run.confirmed.get(row.id)?.generation;
   const due = row.appliedGeneration !== tree.loadBalancer.generation || !atRest(tree);
   const trusted = !doubtful && (due || confirmed !== undefined);
-  const [agent, vrrpPort, server] = await Promise.all([
-    trusted ? ('unasked' as const) : askAgent(context, row),
+  const [vrrpPort, first] = await Promise.all([
     run.vrrpPorts.get(row.id) ?? (row.vrrpPortId === null ? undefined : networking.port(row.vrrpPortId)),
     doubtful ? observeServer(context, row) : ('unwatched' as const),
   ]);
+  const agent = trusted ? ('unasked' as const) : await askServing(context, row, first);
   if (vrrpPort !== undefined) run.vrrpPorts.set(row.id, vrrpPort);
-  const looked =
-    agent === 'unreachable' && server === 'unwatched' ? await observeServer(context, row) : server;
+  const server = agent === 'unreachable' && first === 'unwatched' ? await observeServer(context, row) : first;
   return {
     row,
-    server: seenServer(run, looked),
+    server: seenServer(run, server),
     managementPortId: undefined,
     vrrpPortId: vrrpPort?.id,
     portIds: [],
@@ -66,6 +67,11 @@ async function observeServing(context: Context, run: Run, tree: Tree, row: Ampho
     trouble: run.troubles.get(row.id),
     confirmed,
   };
+}
+
+/** Of a server that does not run no answer is waited for. */
+async function askServing(context: Context, row: Amphora, server: Server | 'gone' | 'unwatched') {
+  return server === 'unwatched' || mayAnswer(server) ? askAgent(context, row) : 'unreachable';
 }
 
 async function observeChanging(context: Context, run: Run, row: Amphora): Promise<SeenAmphora> {
@@ -78,12 +84,13 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     const port = row.status === 'BOOTING' ? known.get(id) : undefined;
     return port === undefined ? networking.portsNamed(name) : [port];
   };
-  const [server, agent, managementPorts, vrrpPorts] = await Promise.all([
-    observeServer(context, row),
-    row.status === 'BOOTING' ? askAgent(context, row) : ('unasked' as const),
+  const [server, managementPorts, vrrpPorts] = await Promise.all([
+    row.status === 'BOOTING' ? observeBooting(context, run, row) : observeServer(context, row),
     portsOf(run.managementPorts, names.managementPort(id)),
     portsOf(run.vrrpPorts, names.vrrpPort(id)),
   ]);
+  const asks = row.status === 'BOOTING' && mayAnswer(server);
+  const agent = asks ? await askAgent(context, row) : ('unasked' as const);
   const managementPort = managementPorts[0];
   const vrrpPort = vrrpPorts.find((port) => port.id === row.vrrpPortId) ?? vrrpPorts[0];
   if (managementPort !== undefined) run.managementPorts.set(id, managementPort);
@@ -101,6 +108,15 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
   };
 }
 
+/** While it boots its agent is asked all the time, Nova only now and then. */
+async function observeBooting(context: Context, run: Run, row: Amphora): Promise<Server | 'gone'> {
+  const kept = run.booting.get(row.id);
+  if (kept !== undefined && Date.now() - kept.lookedAt < askNovaEveryMs) return kept.server;
+  const server = await observeServer(context, row);
+  if (mayAnswer(server)) run.booting.set(row.id, { server, lookedAt: Date.now() });
+  return server;
+}
+
 /** By id, and by name when the id is not known (any more). */
 async function observeServer({ clouds }: Context, row: Amphora): Promise<Server | 'gone'> {
   const known = row.computeId === null ? undefined : await clouds.compute.observeServer(row.computeId);
@@ -112,6 +128,11 @@ function seenServer(run: Run, server: Server | 'gone' | 'unwatched'): SeenAmphor
   if (typeof server !== 'object') return server;
   const { id, status, fault } = server;
   return { id, status, fault, leaving: run.leaving.has(id) };
+}
+
+/** An agent asked before its server is there costs us seconds: the network looks for the address, and waits. */
+function mayAnswer(server: Server | 'gone'): server is Server {
+  return server !== 'gone' && server.status === 'ACTIVE';
 }
 
 async function askAgent({ clouds }: Context, row: Amphora): Promise<number | 'unreachable'> {
