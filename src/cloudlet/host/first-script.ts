@@ -23,8 +23,10 @@ export function untilCards(spec: InstanceSpec, groups: readonly string[]): strin
     'mount -t proc proc /proc',
     `mount -t tmpfs -o mode=755,size=${Math.floor(spec.memoryBytes / 4)} tmpfs /run`,
     `hostname ${quote(spec.name.slice(0, 63))} || true`,
-    // Addresses that are another amphora's at the moment can be listened on; IPv6 addresses are usable at once.
-    'for setting in ipv4/ip_nonlocal_bind=1 ipv6/ip_nonlocal_bind=1 ipv6/conf/default/accept_dad=0',
+    // Addresses that are another amphora's at the moment can be listened on; IPv6 addresses are usable at once; a card
+    // that comes up tells its addresses to neighbours who may know them as another card's.
+    'for setting in ipv4/ip_nonlocal_bind=1 ipv6/ip_nonlocal_bind=1 ipv4/conf/all/arp_notify=1 ' +
+      'ipv6/conf/default/accept_dad=0',
     'do file=/proc/sys/net/${setting%=*}; if [ -e "$file" ]; then echo "${setting#*=}" > "$file"; fi; done',
     'umask 077',
     ...files.flatMap(({ path, content, mode }) => {
@@ -47,8 +49,8 @@ export function fromCards(spec: InstanceSpec): string {
     ...(first === undefined
       ? []
       : [
-          'link set eth0 up',
           ...addressLines('add', 'eth0', first.addresses),
+          'link set eth0 up',
           ...first.gateways.map((gateway) => `route add default via ${word(gateway)}`),
         ]),
     'END',

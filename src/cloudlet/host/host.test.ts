@@ -62,6 +62,15 @@ describe('an instance', () => {
     expect(await ask(one.address6, other.pid)).toBe(`I am ${web.name}`);
   });
 
+  it('is not taken for the one that had its address before', async () => {
+    const [old, heir] = [lan.card(), lan.card()];
+    const { id } = await boot({ nics: [old] });
+    await ask(old.address);
+    await host.kill(id);
+    await boot({ nics: [{ ...heir, addresses: old.addresses }] });
+    expect(await run(['ip', 'neigh', 'show', 'to', old.address])).not.toContain(old.macAddress);
+  });
+
   it('reaches the machine at the gateway of its network', async () => {
     const { pid } = await boot({ nics: [lan.card()] });
     const member = createServer((_, answer) => answer.end('a member on the machine')).listen(0, lan.gateway);

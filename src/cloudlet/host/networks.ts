@@ -48,6 +48,13 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
     ]);
   }
 
+  /** An address may have been another card's a moment ago; the machine would ask that one for seconds. */
+  async function forgetNeighbours(nics: readonly Nic[]): Promise<void> {
+    const legs = await linksOf('self');
+    const reached = new Set(nics.map((nic) => leg(nic.networkId)).filter((link) => legs.has(link)));
+    await ip([...reached].map((link) => `neigh flush dev ${link}`));
+  }
+
   return {
     async ensure(network) {
       const link = bridge(network.id);
@@ -68,7 +75,7 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
           `peer name eth${first + index} address ${word(nic.macAddress)} netns ${pid}`,
         `link set ${port(nic.macAddress)} alias ${word(instanceId)}`,
       ]);
-      await ip(lines, cloud.path);
+      await Promise.all([ip(lines, cloud.path), forgetNeighbours(nics)]);
     },
 
     async unplug(macAddress) {
