@@ -58,7 +58,7 @@ async function startWorker(server: Server): Promise<void> {
     parallel: settings.worker.parallel,
     leaseMs: settings.worker.lease_seconds * 1000,
   });
-  endings.push(() => loop.stop(), keepHouse(store.work, log));
+  endings.push(() => loop.stop(), keepHouse(server));
 }
 
 async function startHealth(server: Server): Promise<void> {

@@ -207,6 +207,10 @@ function fakeNetwork(up: () => void) {
       up();
       return [...ports.values()].filter((port) => port.name === name);
     },
+    async portsOwnedBy() {
+      up();
+      return [...ports.values()]; // all of them are made as VIP ports
+    },
     async portsOf(deviceId) {
       up();
       return [...ports.values()].filter((port) => port.deviceId === deviceId);

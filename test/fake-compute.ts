@@ -18,6 +18,7 @@ import { uuid } from './trees.ts';
 
 export interface FakePort extends Port {
   readonly name: string;
+  readonly deviceOwner: string;
   readonly securityGroupIds: readonly string[];
   readonly allowedAddresses: readonly string[];
 }
@@ -97,6 +98,7 @@ export class FakeCompute {
         },
         removePort: async (id) => void this.ports.delete(id),
         portsNamed: async (name) => [...this.ports.values()].filter((port) => port.name === name),
+        portsOwnedBy: async (owner) => [...this.ports.values()].filter((port) => port.deviceOwner === owner),
         portsOf: async (deviceId) => [...this.ports.values()].filter((port) => port.deviceId === deviceId),
         ensureSecurityGroup: async (name, projectId, rules) => this.#ensureGroup(name, projectId, rules),
         removeSecurityGroup: async (name) => this.#removeGroup(name),
@@ -143,6 +145,7 @@ export class FakeCompute {
           `${subnetId === vipSubnet.id ? '192.0.2' : '10.0.0'}.${++this.#lastAddress % 250}`,
       })),
       deviceId: port.deviceId,
+      deviceOwner: port.deviceOwner,
       qosPolicyId: null,
       status: 'DOWN',
       securityGroupIds: port.securityGroupIds ?? [],

@@ -101,6 +101,8 @@ export interface Networking {
   removePort(id: string): Promise<void>;
   /** Ports of exactly that name, whatever device has them now. */
   portsNamed(name: string): Promise<readonly Port[]>;
+  /** Every port with that device owner. */
+  portsOwnedBy(deviceOwner: string): Promise<readonly Port[]>;
   /** Ports whose device id is the given one. */
   portsOf(deviceId: string): Promise<readonly Port[]>;
   /** The group of that name, made if missing, with exactly these ingress rules; its id. */

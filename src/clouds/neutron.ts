@@ -130,6 +130,10 @@ export function neutronNetworking(session: Session): Networking {
       return (await portBodies({ name })).filter((port) => port.name === name).map(toPort);
     },
 
+    async portsOwnedBy(deviceOwner) {
+      return (await portBodies({ device_owner: deviceOwner })).map(toPort);
+    },
+
     async portsOf(deviceId) {
       const found = await portBodies({ device_id: deviceId });
       return found.filter((port) => port.device_id === deviceId).map(toPort);

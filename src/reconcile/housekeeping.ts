@@ -1,17 +1,52 @@
+import type { Networking, Port } from '../clouds/clouds.ts';
 import type { Log } from '../platform/log.ts';
-import type { WorkQueue } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 
 const everyMs = 600_000;
 
-/** Puts what is unfinished on the queue, now and then: a mark that got lost must not mean a wish that got lost. */
-export function keepHouse(work: WorkQueue, log: Log): () => void {
-  const sweep = (): void => {
-    work.markUnfinished().then(
-      (count) => count > 0 && log.info({ count }, 'unfinished load balancers marked'),
-      (error: unknown) => log.warn({ err: error }, 'cannot mark unfinished load balancers'),
-    );
+export interface House {
+  readonly store: Store;
+  readonly clouds: { readonly networking: Networking };
+  readonly log: Log;
+}
+
+/**
+ * Now and then: puts what is unfinished on the queue, for a mark that got lost must not mean a wish that got lost, and
+ * removes VIP ports that a process died over before it wrote their load balancer down.
+ */
+export function keepHouse(house: House): () => void {
+  let suspects: ReadonlySet<string> = new Set();
+  const sweep = async (): Promise<void> => {
+    const count = await house.store.work.markUnfinished();
+    if (count > 0) house.log.info({ count }, 'unfinished load balancers marked');
+    suspects = await sweepOrphans(house, suspects);
   };
-  sweep();
-  const timer = setInterval(sweep, everyMs);
+  const trySweep = (): void => {
+    sweep().catch((error: unknown) => house.log.warn({ err: error }, 'housekeeping did not get to its end'));
+  };
+  trySweep();
+  const timer = setInterval(trySweep, everyMs);
   return () => clearInterval(timer);
+}
+
+/**
+ * Removes the VIP ports without a load balancer that were so at the last sweep already; gives the others, which may
+ * belong to a request that is still under way.
+ */
+export async function sweepOrphans(
+  house: House,
+  suspects: ReadonlySet<string>,
+): Promise<ReadonlySet<string>> {
+  const { store, clouds, log } = house;
+  const orphans: Port[] = [];
+  for (const port of await clouds.networking.portsOwnedBy('Octavia')) {
+    const [, loadBalancerId] = /^lb-([0-9a-f-]{36})$/.exec(port.deviceId) ?? [];
+    if (loadBalancerId === undefined) continue;
+    if ((await store.lists.show('loadBalancer', loadBalancerId)) === undefined) orphans.push(port);
+  }
+  for (const port of orphans.filter(({ id }) => suspects.has(id))) {
+    await clouds.networking.removePort(port.id);
+    log.info({ portId: port.id, deviceId: port.deviceId }, 'a VIP port without a load balancer removed');
+  }
+  return new Set(orphans.map(({ id }) => id).filter((id) => !suspects.has(id)));
 }
