@@ -48,8 +48,7 @@ program
           parts,
           self,
           demonstrate: options.demo
-            ? (state, say, publishedPort) =>
-                demonstrate({ folder: state.demo, openrc: state.openrc, say, publishedPort })
+            ? ({ state, ...place }) => demonstrate({ folder: state.demo, openrc: state.openrc, ...place })
             : undefined,
         });
   });

@@ -13,7 +13,7 @@ const require = livia_createRequire(import.meta.url);`;
 export async function bundle() {
   const sources = hashOf(...stampsOf('bin'), ...stampsOf('src'), readOr(join(repo, 'package-lock.json'), ''));
   if (readOr(stamp, '') === sources) return 'there';
-  const { build } = await import('esbuild');
+  const { build, stop } = await import('esbuild');
   const programs = readdirSync(join(repo, 'bin')).filter((name) => name.endsWith('.ts'));
   mkdirSync(dist, { recursive: true });
   const beside = mkdtempSync(join(dist, '.new-'));
@@ -41,6 +41,7 @@ export async function bundle() {
     );
   } finally {
     rmSync(beside, { recursive: true, force: true });
+    await stop(); // its service would live as long as we do
   }
   writeFileSync(stamp, sources);
   return undefined;

@@ -38,7 +38,7 @@ function install(forTests) {
     await step(1, 4, 'npm packages', npmPackages);
     await step(2, 4, 'Node 24', async () => {
       node = await node24();
-      return node;
+      return 'there';
     });
     await step(3, 4, 'Debian packages', () => debianPackages(forTests));
     await step(4, 4, 'programs', bundle);

@@ -13,6 +13,8 @@ export interface DemoOptions {
   readonly say: (line: string) => void;
   /** Where on 127.0.0.1 the VIP is published; undefined: the VIP itself can be reached. */
   readonly publishedPort: number | undefined;
+  /** Aborts what is under way. */
+  readonly signal: AbortSignal;
 }
 
 export interface Demo {
@@ -52,7 +54,7 @@ export async function demonstrate(options: DemoOptions): Promise<Demo> {
   };
   try {
     const session = await logIn(await findCredentials({}, options.openrc));
-    const api = lbaasOf(session);
+    const api = lbaasOf(session, options.signal);
     say('the demonstration:');
     const { subnets } = await session.request<{ subnets: Subnet[] }>(
       'network',
@@ -118,7 +120,7 @@ export async function demonstrate(options: DemoOptions): Promise<Demo> {
     }
 
     const caPem = await readFile(ca, 'utf8');
-    await firstAnswer(loadBalancer.vip_address, caPem);
+    await firstAnswer(loadBalancer.vip_address, caPem, options.signal);
     const answers: string[] = [];
     for (let n = 0; n < 6; n++) answers.push(await askOnce(loadBalancer.vip_address, caPem));
     say(`  six requests to https://${demoHost}/ at ${loadBalancer.vip_address} were answered by:`);
@@ -159,7 +161,7 @@ interface Lbaas {
   untilActive(loadBalancerId: string): Promise<LoadBalancer>;
 }
 
-function lbaasOf(session: Session): Lbaas {
+function lbaasOf(session: Session, signal: AbortSignal): Lbaas {
   const call = <T>(method: string, path: string, body?: unknown): Promise<T> =>
     session.request<T>('load-balancer', method, `${lbaas}/${path}`, body);
   const list = async <T>(path: string, key: string): Promise<readonly T[]> =>
@@ -184,7 +186,7 @@ function lbaasOf(session: Session): Lbaas {
         if (Date.now() > end) {
           throw new Error(`load balancer ${loadbalancer.name} is still ${loadbalancer.provisioning_status}`);
         }
-        await pause(50);
+        await pause(50, undefined, { signal });
       }
     },
   };
@@ -201,7 +203,7 @@ async function storeSecret(session: Session, bundle: Buffer): Promise<string> {
 }
 
 /** The members' first health checks may still be on their way. */
-async function firstAnswer(vip: string, ca: string): Promise<void> {
+async function firstAnswer(vip: string, ca: string, signal: AbortSignal): Promise<void> {
   const end = Date.now() + 60_000;
   for (;;) {
     try {
@@ -211,7 +213,7 @@ async function firstAnswer(vip: string, ca: string): Promise<void> {
       if (Date.now() > end)
         throw new Error(`no answer of a member: ${(error as Error).message}`, { cause: error });
     }
-    await pause(50);
+    await pause(50, undefined, { signal });
   }
 }
 

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process';
 
+/** Of what was asked for: the service alone, when the demonstration failed. */
+export type Readiness = 'all' | 'service';
+
 /**
  * What a Livia process says to the one that started it, over Node's channel: the process in the background to the
  * terminal, the process inside the namespaces to the one outside.
@@ -8,7 +11,7 @@ export type Message =
   | { readonly say: string }
   /** `host:port` inside, to be reached from outside as the demonstration. */
   | { readonly publish: string }
-  | { readonly ready: true }
+  | { readonly ready: Readiness }
   /** It will end, for this reason. */
   | { readonly refused: string };
 
@@ -30,8 +33,8 @@ export function onFarewell(end: () => void): void {
 /** A Livia process that tells us how it gets on. */
 export interface Teller {
   readonly child: ChildProcess;
-  /** True: ready. False: it ended before it was. */
-  readonly ready: Promise<boolean>;
+  /** Undefined: it ended before it was. */
+  readonly ready: Promise<Readiness | undefined>;
   readonly exited: Promise<number>;
   stop(): void;
   /** Lets it go on without us. */
@@ -54,14 +57,15 @@ export function startTeller(
     child.once('error', reject);
     child.once('exit', (code) => resolve(code ?? 1));
   });
-  const ready = new Promise<boolean>((resolve) => {
+  const ready = new Promise<Readiness | undefined>((resolve) => {
     child.on('message', (message) => {
-      if ('ready' in (message as Message)) resolve(true);
-      hear(message as Message);
+      const heard = message as Message;
+      if ('ready' in heard) resolve(heard.ready);
+      hear(heard);
     });
     exited.then(
-      () => resolve(false),
-      () => resolve(false),
+      () => resolve(undefined),
+      () => resolve(undefined),
     );
   });
   return {

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { findInstance, type Instance } from './instance.ts';
 import { endLeftovers } from './leftovers.ts';
+import { findProcesses } from './processes.ts';
+import { Refusal } from './refusal.ts';
 import type { Parts } from './serve.ts';
 import type { StateDir } from './state-dir.ts';
 
@@ -21,6 +23,12 @@ export async function stopInstance(
 }
 
 async function endInstance(state: StateDir, instance: Instance, withinMs: number): Promise<void> {
+  const seen = await findProcesses((argv, pid) => pid === instance.pid && argv.includes('up'));
+  if (seen.length === 0) {
+    throw new Refusal(
+      `the Livia of ${state.root} runs where its processes cannot be seen: stop it from there`,
+    );
+  }
   process.kill(instance.pid, 'SIGTERM');
   const end = Date.now() + withinMs;
   while ((await findInstance(state.root))?.pid === instance.pid) {

@@ -61,8 +61,11 @@ interface Started {
 
 /** In the foreground, until it says that it is up. */
 async function start(stateDir: string, port: number, as: readonly string[] = []): Promise<Started> {
-  const [program = '', ...args] = [...as, process.execPath, fixture, 'up', programs];
-  const child = spawn(program, args, { env: environment(stateDir, port), stdio: ['ignore', 'pipe', 'pipe'] });
+  const line = as.concat(process.execPath, fixture, 'up', programs);
+  const child = spawn(line[0] ?? '', line.slice(1), {
+    env: environment(stateDir, port),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { claimInstance } from './instance.ts';
-import { onFarewell, startTeller, tell } from './conversation.ts';
+import { onFarewell, type Readiness, startTeller, tell } from './conversation.ts';
 import { endLeftovers } from './leftovers.ts';
 import { chooseWay, firstProcessOf, insideNewNamespaces } from './namespaces.ts';
 import { type Ports, portsFrom, refuseTaken } from './ports.ts';
@@ -17,18 +17,20 @@ export interface Companion {
   stop(): Promise<void>;
 }
 
+export interface DemoPlace {
+  readonly state: StateDir;
+  readonly say: (line: string) => void;
+  /** Where on 127.0.0.1 its VIP is reached from outside the namespaces; undefined: there is no inside. */
+  readonly publishedPort: number | undefined;
+  readonly signal: AbortSignal;
+}
+
 export interface Up {
   readonly parts: Parts;
   /** The command that started us, to be started again in another place. */
   readonly self: readonly string[];
-  /** Makes the demonstration; undefined: none is wished. `publishedPort`: where its VIP is reached from outside. */
-  readonly demonstrate:
-    | ((
-        state: StateDir,
-        say: (line: string) => void,
-        publishedPort: number | undefined,
-      ) => Promise<Companion>)
-    | undefined;
+  /** Makes the demonstration; undefined: none is wished. */
+  readonly demonstrate: ((place: DemoPlace) => Promise<Companion>) | undefined;
 }
 
 /** Set in the environment of the process inside the namespaces; the one outside has done all that is before. */
@@ -57,9 +59,9 @@ export async function up(options: Up): Promise<number> {
       if (left.length > 0) say(`ended what an earlier Livia left running: ${left.join(', ')}`);
       await refuseTaken(ports.api);
       await refuseTaken(ports.cloud);
-      const ready = (): void => {
+      const ready = (what: Readiness): void => {
         claim.say({ phase: 'ready' });
-        tell({ ready: true });
+        tell({ ready: what });
         if (background) ending.forgetParent();
       };
       if (way === 'root') return await run(options, state, ports, say, undefined, ready, ending.signal);
@@ -93,12 +95,14 @@ export async function upDetached(self: readonly string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => teller.stop());
   const ready = await teller.ready;
   await log.close();
-  if (!ready) {
+  if (ready === undefined) {
     await teller.exited;
     throw new Refusal(refused ?? `it ended while it started: see ${logFile}`);
   }
   teller.release();
-  return 0;
+  if (ready === 'all') return 0;
+  console.error('livia: the service runs without its demonstration; npm stop ends it');
+  return 1;
 }
 
 async function run(
@@ -107,7 +111,7 @@ async function run(
   ports: Ports,
   say: (line: string) => void,
   publishedPort: number | undefined,
-  ready: () => void,
+  ready: (what: Readiness) => void,
   signal: AbortSignal,
 ): Promise<number> {
   const service = await serve(state, ports, options.parts, say, signal);
@@ -117,9 +121,14 @@ async function run(
       `Livia is up: Octavia API http://127.0.0.1:${ports.api}, Keystone http://127.0.0.1:${ports.cloud}/identity/v3`,
     );
     say(`  clients: . ${state.openrc}   (or OS_CLIENT_CONFIG_FILE=${state.clouds} and OS_CLOUD=livia)`);
-    companion = await options.demonstrate?.(state, say, publishedPort);
-    if (companion !== undefined) tell({ publish: companion.publish });
-    ready();
+    try {
+      companion = await options.demonstrate?.({ state, say, publishedPort, signal });
+      if (companion !== undefined) tell({ publish: companion.publish });
+      ready('all');
+    } catch (error) {
+      if (!signal.aborted) say(`the demonstration failed: ${(error as Error).message}`);
+      ready('service');
+    }
     await aborted(signal);
     say('stopping');
     return 0;
@@ -139,7 +148,7 @@ async function runInside(
 ): Promise<number> {
   const relay = await openRelay(join(state.run, 'relay.sock'));
   try {
-    return await run(options, state, ports, say, ports.demo, () => tell({ ready: true }), signal);
+    return await run(options, state, ports, say, ports.demo, (what) => tell({ ready: what }), signal);
   } finally {
     await relay.close();
   }
@@ -151,7 +160,7 @@ async function runOutside(
   state: StateDir,
   ports: Ports,
   say: (line: string) => void,
-  ready: () => void,
+  ready: (what: Readiness) => void,
   namespaces: (pid: number) => void,
   signal: AbortSignal,
 ): Promise<number> {
@@ -175,9 +184,10 @@ async function runOutside(
   );
   signal.addEventListener('abort', () => teller.stop());
   try {
-    if (await teller.ready) {
+    const what = await teller.ready;
+    if (what !== undefined) {
       namespaces((await firstProcessOf(teller.child.pid ?? 0)) ?? 0);
-      ready();
+      ready(what);
     }
     const code = await teller.exited;
     if (refused !== undefined) throw new Refusal(refused);
