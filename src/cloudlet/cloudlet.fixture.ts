@@ -5,10 +5,11 @@ import type { InjectOptions } from 'fastify';
 import { makeLog } from '../platform/log.ts';
 import { type Cloudlet, openCloudlet } from './cloudlet.ts';
 import type { Config } from './config.ts';
+import { openRecords } from './records.ts';
 import type { Host, HostNetwork, InstanceSpec, InstanceState } from './host/host.ts';
 
 /** A machine in memory, which keeps its instances when the cloudlet in front of it is opened anew. */
-export class FakeHost implements Host {
+class FakeHost implements Host {
   readonly limits = 'none';
   readonly networks = new Map<string, HostNetwork>();
   readonly instances = new Map<string, InstanceSpec>();
@@ -88,7 +89,7 @@ interface AskOptions {
 // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of every shape
 export type Body = any;
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly body: Body;
   readonly text: string;
@@ -126,17 +127,23 @@ export async function openTestCloud(options: CloudOptions = {}): Promise<TestClo
     boot_image: image,
     ...options.config,
   };
-  const cloudlet = await openCloudlet({
-    config,
-    host,
+  const records = openRecords(join(stateDir, 'records.sqlite'));
+  const opening = openCloudlet({
+    ...{ config, records, host },
     log: makeLog('test', 'silent'),
     memoryBytes: options.memoryBytes ?? 24 * 2 ** 30,
     ...(options.now && { now: options.now }),
   });
+  opening.catch(() => records.close());
+  const cloudlet = await opening;
+  async function close(): Promise<void> {
+    await cloudlet.close();
+    records.close();
+  }
   let adminToken: string | undefined;
 
   const cloud: TestCloud = {
-    ...cloudlet,
+    ...{ app: cloudlet.app, close },
     host,
     config,
     async ask(method, url, body, { as, headers } = {}) {
@@ -148,7 +155,7 @@ export async function openTestCloud(options: CloudOptions = {}): Promise<TestClo
         headers: { accept: 'application/json', ...(token != null && { 'x-auth-token': token }), ...headers },
         ...(body !== undefined && { payload: body as object }),
       });
-      const json = String(answer.headers['content-type'] ?? '').includes('json') && answer.payload !== '';
+      const json = (answer.headers['content-type']?.includes('json') ?? false) && answer.payload !== '';
       return {
         status: answer.statusCode,
         body: json ? answer.json() : undefined,
@@ -179,11 +186,11 @@ export async function openTestCloud(options: CloudOptions = {}): Promise<TestClo
       return { token: await cloud.token(name, name, name), userId, projectId };
     },
     async again(change = {}) {
-      await cloudlet.close();
+      await close();
       return openTestCloud({ ...options, host, stateDir, config: { ...options.config, ...change } });
     },
     async destroy() {
-      await cloudlet.close();
+      await close();
       await rm(stateDir, { recursive: true, force: true });
     },
   };

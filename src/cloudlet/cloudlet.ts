@@ -15,7 +15,7 @@ import { image } from './images/image-routes.ts';
 import { openImages } from './images/images.ts';
 import { network } from './network/network.ts';
 import { type Network, openNet, subnetsOn } from './network/records.ts';
-import { openRecords, type Records } from './records.ts';
+import type { Records } from './records.ts';
 import { keyManager } from './secrets/key-manager.ts';
 import { seed } from './seed.ts';
 import { openVault } from './vault.ts';
@@ -23,12 +23,13 @@ import { openVault } from './vault.ts';
 export interface Cloudlet {
   /** Not listening yet. */
   readonly app: FastifyInstance;
-  /** Stops answering and ends what is under way; the instances stay. The host is the caller's to close. */
+  /** Stops answering and ends what is under way; the instances stay. Records and host are the caller's to close. */
   close(): Promise<void>;
 }
 
 export interface CloudletParts {
   readonly config: Config;
+  readonly records: Records;
   readonly host: Host;
   readonly log: Log;
   readonly now?: () => Date;
@@ -36,19 +37,9 @@ export interface CloudletParts {
   readonly memoryBytes?: number;
 }
 
-/** The one-machine cloud: five OpenStack services in one server, on the records in `state_dir` and on `host`. */
+/** The one-machine cloud: five OpenStack services in one server, on `records` and `host`. */
 export async function openCloudlet(parts: CloudletParts): Promise<Cloudlet> {
-  const records = openRecords(join(parts.config.state_dir, 'records.sqlite'));
-  try {
-    return await open(parts, records);
-  } catch (error) {
-    records.close();
-    throw error;
-  }
-}
-
-async function open(parts: CloudletParts, records: Records): Promise<Cloudlet> {
-  const { config, host, log, now = () => new Date() } = parts;
+  const { config, records, host, log, now = () => new Date() } = parts;
   const vault = await openVault(join(config.state_dir, 'secret-key'));
   const directory = openDirectory(records);
   const tokens = openTokens(records, directory, config.token_seconds, now);
@@ -70,7 +61,7 @@ async function open(parts: CloudletParts, records: Records): Promise<Cloudlet> {
 
   const ramLimit = ((parts.memoryBytes ?? totalmem()) / 1024 / 1024) * config.ram_allocation_ratio;
   const instances = openInstances({ nova, net, images, host, vault, ramLimit, log });
-  instances.resume();
+  await instances.resume();
 
   const app = makeServer();
   const url = (prefix: string) => `${config.public_url}${prefix}`;
@@ -108,7 +99,6 @@ async function open(parts: CloudletParts, records: Records): Promise<Cloudlet> {
     async close() {
       await app.close();
       await instances.settle();
-      records.close();
     },
   };
 }

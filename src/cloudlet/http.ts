@@ -97,7 +97,7 @@ export function param(request: FastifyRequest, name: string): string {
 
 /** The body, if it is as the schema says; else 400 with the place and what is wrong there. */
 export function read<S extends TSchema>(schema: S, body: unknown): Static<S> {
-  if (Value.Check(schema, body)) return body as Static<S>;
+  if (Value.Check(schema, body)) return body;
   const first = Value.Errors(schema, body)[0];
   const where = (first?.instancePath ?? '').split('/').slice(1).join('.') || 'body';
   throw badRequest(`Invalid input for ${where}: ${first?.message ?? 'is not as expected'}.`);

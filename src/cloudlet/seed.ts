@@ -166,8 +166,9 @@ const flavors = [
 ] as const;
 
 function seedFlavors(nova: Nova): void {
+  const firstTime = nova.flavors.all().length === 0; // an admin may remove the usual ones for good
   for (const [id, name, ram, vcpus, disk] of flavors) {
-    if (nova.flavors.get(id) !== undefined) continue;
+    if (nova.flavors.get(id) !== undefined || !(firstTime || id === 'livia-amphora')) continue;
     const nothing = { ephemeral: 0, swap: 0, description: null, extra_specs: {}, access: [] };
     nova.flavors.put({ id, name, ram, vcpus, disk, rxtx_factor: 1, is_public: true, ...nothing });
   }

@@ -249,6 +249,21 @@ describe('a server', () => {
     );
   });
 
+  it('has no new card when the machine could not put it in', async () => {
+    const id = await boot();
+    await becomes(id, 'ACTIVE');
+    const port = await newPort('ext_net');
+    cloud.host.attach = async () => {
+      throw new Error('no more cards');
+    };
+    const attach = { interfaceAttachment: { port_id: port.id } };
+    expect((await cloud.ask('POST', `${nova}/servers/${id}/os-interface`, attach)).status).toBe(500);
+    expect((await portNow(port.id)).device_id).toBe('');
+    expect((await cloud.ask('GET', `${nova}/servers/${id}/os-interface`)).body.interfaceAttachments).toEqual(
+      [],
+    );
+  });
+
   it('is refused with parts that are not there', async () => {
     const port = await newPort('ext_net');
     await becomes(await boot({ networks: [{ port: port.id }] }), 'ACTIVE');
@@ -268,7 +283,7 @@ describe('a server', () => {
     ];
     for (const [more, status, message] of wrong) {
       const answer = await cloud.ask('POST', `${nova}/servers`, { server: await wish(more) });
-      const [fault] = Object.values(answer.body) as Body[];
+      const [fault] = Object.values<Body>(answer.body);
       expect([more, answer.status]).toEqual([more, status]);
       expect(fault.message).toMatch(message);
     }
@@ -304,10 +319,15 @@ describe('servers', () => {
     await becomes(stopped, 'SHUTOFF');
     const before = cloud.host.instances.get(kept);
     await cloud.host.kill(lost);
+    let open = () => {};
+    cloud.host.gate = new Promise((resolve) => (open = resolve));
     cloud = await cloud.again();
-    await eventually(async () => cloud.host.instances.has(lost));
-    expect(cloud.host.instances.get(kept)).toBe(before);
+    expect((await show(kept)).status).toBe('ACTIVE');
+    expect((await show(lost)).status).toBe('HARD_REBOOT');
+    open();
     await becomes(lost, 'ACTIVE');
+    expect(cloud.host.instances.has(lost)).toBe(true);
+    expect(cloud.host.instances.get(kept)).toBe(before);
     expect((await show(stopped)).status).toBe('SHUTOFF');
     expect(cloud.host.instances.has(stopped)).toBe(false);
   });

@@ -31,8 +31,11 @@ export interface Instances {
   detach(id: string, portId: string): Promise<void>;
   /** A port was removed under its server. */
   portRemoved(port: Port): Promise<void>;
-  /** Goes on where the last run was cut off; what should run and does not is booted again. */
-  resume(): void;
+  /**
+   * Goes on where the last run was cut off; what should run and does not is booted again. Resolves when the records
+   * say which those are.
+   */
+  resume(): Promise<void>;
   /** Nothing new is begun; resolves when what is under way is done. */
   settle(): Promise<void>;
 }
@@ -170,12 +173,18 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
     });
   }
 
+  function dropCard(server: Server, portId: string): void {
+    nova.records.transaction(() => {
+      release(net, server, [portId]);
+      changeServer(nova, server.id, { cards: server.cards.filter((card) => card.port_id !== portId) });
+    });
+  }
+
   async function goOn(server: Server): Promise<void> {
     if (server.task_state === 'deleting') return remove(server);
     if (server.task_state === 'powering-off') return stop(server);
     if (server.vm_state === 'building') return build(server);
     if (server.task_state !== null) return boot(server);
-    if (server.vm_state === 'active' && !(await host.observe(server.id)).alive) await boot(server);
   }
 
   return {
@@ -190,7 +199,12 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
         const port = net.ports.get(portId);
         const server = nova.servers.get(id);
         if (port === undefined || server?.vm_state !== 'active') return;
-        await host.attach(id, nicOf(net, port));
+        try {
+          await host.attach(id, nicOf(net, port));
+        } catch (error) {
+          dropCard(server, portId);
+          throw error;
+        }
         setStatus(net, server, 'ACTIVE');
       }),
 
@@ -200,10 +214,7 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
         const server = nova.servers.get(id);
         if (port === undefined || server === undefined) return;
         if (server.vm_state === 'active') await host.detach(id, port.mac_address);
-        nova.records.transaction(() => {
-          release(net, server, [portId]);
-          changeServer(nova, id, { cards: server.cards.filter((card) => card.port_id !== portId) });
-        });
+        dropCard(server, portId);
       }),
 
     async portRemoved(port) {
@@ -217,8 +228,12 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
       });
     },
 
-    resume() {
-      for (const server of nova.servers.all()) work(server.id, goOn);
+    async resume() {
+      for (const { id, vm_state, task_state } of nova.servers.all()) {
+        const lost = vm_state === 'active' && task_state === null && !(await host.observe(id)).alive;
+        if (lost) changeServer(nova, id, { task_state: 'rebooting_hard' });
+        work(id, goOn);
+      }
     },
 
     async settle() {

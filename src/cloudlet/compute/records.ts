@@ -2,7 +2,7 @@ import type { Collection, Records } from '../records.ts';
 import type { Flavor } from './flavors.ts';
 import type { Keypair } from './keypairs.ts';
 
-export interface Fault {
+interface Fault {
   readonly code: number;
   readonly message: string;
   readonly created: string;

@@ -1,13 +1,13 @@
 import type { Collection, Records } from '../records.ts';
 
-export interface Domain {
+interface Domain {
   readonly id: string;
   readonly name: string;
   readonly description: string;
   readonly enabled: boolean;
 }
 
-export interface Project {
+interface Project {
   readonly id: string;
   readonly name: string;
   readonly domain_id: string;
@@ -36,7 +36,7 @@ export interface Role {
 }
 
 /** Who has the prior role has the implied one too. The id is `prior:implied`. */
-export interface ImpliedRole {
+interface ImpliedRole {
   readonly id: string;
   readonly prior: string;
   readonly implied: string;
@@ -56,13 +56,13 @@ export interface Assignment {
   readonly scope: Scope;
 }
 
-export interface Region {
+interface Region {
   readonly id: string;
   readonly description: string;
   readonly parent_region_id: string | null;
 }
 
-export interface Service {
+interface Service {
   readonly id: string;
   readonly type: string;
   readonly name: string;
@@ -70,7 +70,7 @@ export interface Service {
   readonly enabled: boolean;
 }
 
-export interface Endpoint {
+interface Endpoint {
   readonly id: string;
   readonly service_id: string;
   readonly interface: 'public' | 'internal' | 'admin';

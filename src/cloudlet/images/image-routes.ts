@@ -88,9 +88,8 @@ export function image(app: FastifyInstance, images: Images, door: Door, publicUr
 function imageRoutes(app: FastifyInstance, images: Images): void {
   app.removeContentTypeParser('*');
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxBytes }, (request, body, done) => {
-    if (!/^application\/openstack-images-v2\.1-json-patch/.test(request.headers['content-type'] ?? '')) {
-      return done(null, body);
-    }
+    const type = request.headers['content-type'] ?? '';
+    if (!type.startsWith('application/openstack-images-v2.1-json-patch')) return done(null, body);
     try {
       done(null, JSON.parse(String(body)));
     } catch {

@@ -63,6 +63,14 @@ describe('networks', () => {
     expect(await refusal('GET', `/networks/${network.id}`)).toBe('404 NetworkNotFound');
   });
 
+  it('are not there when the machine could not make them', async () => {
+    cloud.host.ensureNetwork = async () => {
+      throw new Error('no more bridges');
+    };
+    expect((await cloud.ask('POST', `${v2}/networks`, { network: { name: 'n' } })).status).toBe(500);
+    expect((await cloud.ask('GET', `${v2}/networks?name=n`)).body.networks).toEqual([]);
+  });
+
   it('stay while ports are on them, and take their subnets along', async () => {
     const network = await make('network', { name: 'n' });
     const subnet = await make('subnet', { network_id: network.id, cidr: '10.9.0.0/24', ip_version: 4 });
@@ -283,6 +291,9 @@ describe('ports', () => {
     const shared = (await cloud.ask('GET', `${v2}/networks?name=ext_net`)).body.networks[0];
     const own = await make('port', { network_id: shared.id }, token);
     expect(own.project_id).toBe(projectId);
+    const group = await make('security_group', { name: 'mine' });
+    const foreign = { port: { network_id: shared.id, security_groups: [group.id] } };
+    expect(await refusal('POST', '/ports', foreign, token)).toBe('404 SecurityGroupNotFound');
     const chosen = { port: { network_id: shared.id, fixed_ips: [{ ip_address: '10.2.0.77' }] } };
     expect(await refusal('POST', '/ports', chosen, token)).toBe('403 PolicyNotAuthorized');
   });

@@ -3,23 +3,20 @@ import Type, { type Static } from 'typebox';
 import { type Caller, owns, projectFor } from '../caller.ts';
 import { read } from '../http.ts';
 import { badRequest, conflict, forbidden, notFound } from '../refusal.ts';
-import { contains, formatAddress, lowestFree, parseAddress, parseCidr } from './addresses.ts';
+import { formatAddress, parseAddress, parseCidr } from './addresses.ts';
+import { assign, hasAddress } from './allocation.ts';
 import {
   type AddressPair,
   born,
   changed,
-  type FixedIp,
   type Net,
   type Network,
   type Port,
-  portsOn,
   seesNetwork,
   seesPort,
-  subnetsOn,
 } from './records.ts';
 import { type Resource, tagFilters } from './resource.ts';
 import { defaultGroup } from './security-groups.ts';
-import { cidrOf, poolsOf } from './subnets.ts';
 
 const Nullable = <T extends Type.TSchema>(type: T) => Type.Union([type, Type.Null()]);
 const changeable = {
@@ -64,7 +61,6 @@ const Create = Type.Object(
 );
 const Update = Type.Object(changeable, { additionalProperties: false });
 export type NewPort = Static<typeof Create>;
-type FixedIpWish = NonNullable<NewPort['fixed_ips']>[number];
 
 export function portResource(net: Net, settled: NonNullable<Resource<Port>['settled']>): Resource<Port> {
   return {
@@ -99,7 +95,7 @@ export function portResource(net: Net, settled: NonNullable<Resource<Port>['sett
     },
     view: portView,
     create: (caller, body) => createPort(net, caller, read(Create, body)),
-    update(_caller, port, body) {
+    update(caller, port, body) {
       const { security_groups, qos_policy_id, ...wish } = read(Update, body);
       checkQos(qos_policy_id);
       const network = networkOf(net, port);
@@ -114,7 +110,9 @@ export function portResource(net: Net, settled: NonNullable<Resource<Port>['sett
           fixed_ips: fixed_ips ?? port.fixed_ips,
           allowed_address_pairs: pairs ?? port.allowed_address_pairs,
           security_groups:
-            security_groups === undefined ? port.security_groups : knownGroups(net, security_groups ?? []),
+            security_groups === undefined
+              ? port.security_groups
+              : usableGroups(net, caller, security_groups ?? []),
         }),
       );
     },
@@ -161,120 +159,12 @@ export function createPort(net: Net, caller: Caller, wish: NewPort): Port {
     device_owner: wish.device_owner ?? '',
     fixed_ips: assign(net, network, wish.fixed_ips, undefined),
     allowed_address_pairs: addressPairs(wish.allowed_address_pairs ?? [], mac_address, port_security_enabled),
-    security_groups: knownGroups(net, groups),
+    security_groups: usableGroups(net, caller, groups),
     port_security_enabled,
     'binding:vnic_type': 'normal',
     'binding:host_id': wish['binding:host_id'] ?? '',
     'binding:profile': wish['binding:profile'] ?? {},
   });
-}
-
-/** Addresses for the wishes; none said: one of every family the network has. `port` keeps what it has already. */
-function assign(
-  net: Net,
-  network: Network,
-  wishes: readonly FixedIpWish[] | undefined,
-  port: Port | undefined,
-): FixedIp[] {
-  const subnets = subnetsOn(net, network.id);
-  const taken = takenAddresses(net, network, port);
-  const given: FixedIp[] = [];
-
-  const take = (subnetId: string, value: bigint, version: 4 | 6): void => {
-    taken.get(version)?.add(value);
-    given.push({ subnet_id: subnetId, ip_address: formatAddress({ version, value }) });
-  };
-  const takeFree = (candidates: typeof subnets): void => {
-    for (const subnet of candidates) {
-      const value = lowestFree(poolsOf(subnet), taken.get(subnet.ip_version) ?? new Set());
-      if (value !== undefined) return take(subnet.id, value, subnet.ip_version);
-    }
-    const where =
-      candidates.length === 1 && wishes !== undefined
-        ? `subnet ${candidates[0]?.id}`
-        : `network ${network.id}`;
-    throw conflict(`No more IP addresses available on ${where}.`, 'IpAddressGenerationFailure');
-  };
-
-  if (wishes === undefined) {
-    for (const version of [4, 6] as const) {
-      const family = subnets.filter((subnet) => subnet.ip_version === version);
-      if (family.length > 0) takeFree(family);
-    }
-    return given;
-  }
-  for (const wish of wishes) {
-    const named =
-      wish.subnet_id === undefined ? subnets : subnets.filter((subnet) => subnet.id === wish.subnet_id);
-    if (wish.subnet_id !== undefined && named.length === 0) {
-      if (net.subnets.get(wish.subnet_id) === undefined) {
-        throw notFound(`Subnet ${wish.subnet_id} could not be found.`, 'SubnetNotFound');
-      }
-      throw badRequest(
-        `Invalid input for operation: Failed to create port on network ${network.id}, because fixed_ips included invalid subnet ${wish.subnet_id}.`,
-        'InvalidInput',
-      );
-    }
-    if (wish.ip_address === undefined) {
-      const kept = port?.fixed_ips.find(
-        (fixed) =>
-          fixed.subnet_id === wish.subnet_id && !given.some((each) => each.ip_address === fixed.ip_address),
-      );
-      const address = kept && parseAddress(kept.ip_address);
-      if (kept === undefined || address === undefined) takeFree(named);
-      else take(kept.subnet_id, address.value, address.version);
-      continue;
-    }
-    const address = parseAddress(wish.ip_address);
-    if (address === undefined)
-      throw badRequest(
-        `Invalid input for fixed_ips. Reason: '${wish.ip_address}' is not a valid IP address.`,
-      );
-    const home = named.find(
-      (subnet) => subnet.ip_version === address.version && contains(cidrOf(subnet), address.value),
-    );
-    if (home === undefined) {
-      throw badRequest(
-        `IP address ${wish.ip_address} is not a valid IP for ${wish.subnet_id === undefined ? 'any of the subnets on the specified network' : 'the specified subnet'}.`,
-        wish.subnet_id === undefined ? 'InvalidIpForNetwork' : 'InvalidIpForSubnet',
-      );
-    }
-    if (taken.get(address.version)?.has(address.value) === true) {
-      throw conflict(
-        `Unable to complete operation for network ${network.id}. The IP address ${wish.ip_address} is in use.`,
-        'IpAddressInUse',
-      );
-    }
-    take(home.id, address.value, address.version);
-  }
-  return given;
-}
-
-function takenAddresses(net: Net, network: Network, except: Port | undefined): Map<4 | 6, Set<bigint>> {
-  const taken = new Map([
-    [4 as const, new Set<bigint>()],
-    [6 as const, new Set<bigint>()],
-  ]);
-  const add = (text: string): void => {
-    const address = parseAddress(text);
-    if (address !== undefined) taken.get(address.version)?.add(address.value);
-  };
-  for (const port of portsOn(net, network.id)) {
-    if (port.id !== except?.id) for (const fixed of port.fixed_ips) add(fixed.ip_address);
-  }
-  for (const subnet of subnetsOn(net, network.id)) {
-    // Where this machine is the gateway the address is truly in use.
-    if (network.host_leg && subnet.gateway_ip !== null) add(subnet.gateway_ip);
-  }
-  return taken;
-}
-
-function hasAddress(fixed: FixedIp, filter: string): boolean {
-  const [key, value = ''] = filter.split('=', 2);
-  if (key === 'ip_address') return fixed.ip_address === value;
-  if (key === 'subnet_id' || key === 'subnet') return fixed.subnet_id === value;
-  if (key === 'ip_address_substr') return fixed.ip_address.includes(value);
-  throw badRequest(`Invalid input for fixed_ips: '${filter}'.`, 'HTTPBadRequest');
 }
 
 function addressPairs(
@@ -307,10 +197,13 @@ function addressPairs(
   return pairs;
 }
 
-function knownGroups(net: Net, ids: readonly string[]): string[] {
-  const unknown = ids.find((id) => net.groups.get(id) === undefined);
-  if (unknown !== undefined)
-    throw notFound(`Security group ${unknown} does not exist`, 'SecurityGroupNotFound');
+function usableGroups(net: Net, caller: Caller, ids: readonly string[]): string[] {
+  for (const id of ids) {
+    const group = net.groups.get(id);
+    if (group === undefined || !owns(caller, group.project_id)) {
+      throw notFound(`Security group ${id} does not exist`, 'SecurityGroupNotFound');
+    }
+  }
   return [...new Set(ids)];
 }
 

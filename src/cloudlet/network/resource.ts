@@ -83,7 +83,12 @@ export function resourceRoutes<T extends Stored>(
     const bulk = body[kind.many];
     const wishes = Array.isArray(bulk) ? bulk : [body[kind.one]];
     const made = net.records.transaction(() => wishes.map((wish) => kind.create(caller, wish)));
-    for (const item of made) await kind.settled?.(item, 'created');
+    try {
+      for (const item of made) await kind.settled?.(item, 'created');
+    } catch (error) {
+      net.records.transaction(() => made.forEach((item) => kind.collection.remove(item.id)));
+      throw error;
+    }
     const shown = made.map((item) => kind.view(item));
     return reply.code(201).send(Array.isArray(bulk) ? { [kind.many]: shown } : { [kind.one]: shown[0] });
   });

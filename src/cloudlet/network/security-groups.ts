@@ -81,7 +81,7 @@ export function securityGroupResource(net: Net): Resource<SecurityGroup> {
   };
 }
 
-export function rulesOf(net: Net, groupId: string): SecurityGroupRule[] {
+function rulesOf(net: Net, groupId: string): SecurityGroupRule[] {
   return net.rules.all().filter((rule) => rule.security_group_id === groupId);
 }
 

@@ -6,7 +6,7 @@ import type { Collection } from '../records.ts';
 import { forbidden } from '../refusal.ts';
 
 /** Who else may read, and whether the project at large may. */
-export interface Acl {
+interface Acl {
   readonly users: readonly string[];
   readonly project_access: boolean;
   readonly created: string;
@@ -23,7 +23,7 @@ export interface Held {
 }
 
 /** Who uses it: `name` and `URL` for containers, service and resource for secrets. */
-export type Consumer = Readonly<Record<string, string>>;
+type Consumer = Readonly<Record<string, string>>;
 
 /** Admins, the creator, users of the access list, and members of the project unless the list shuts them out. */
 export function mayRead(caller: Caller, held: Held): boolean {
@@ -32,7 +32,7 @@ export function mayRead(caller: Caller, held: Held): boolean {
   return held.acl?.project_access !== false || held.creator_id === caller.userId;
 }
 
-export function mayChange(caller: Caller, held: Held): boolean {
+function mayChange(caller: Caller, held: Held): boolean {
   if (isAdmin(caller)) return true;
   if (caller.projectId !== held.project_id || !caller.roles.has('member')) return false;
   return held.acl?.project_access !== false || held.creator_id === caller.userId;
