@@ -1,0 +1,304 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createAuthority, issueAmphora, issueController } from '../pki/ca.ts';
+import {
+  aCertificate,
+  aListener,
+  aMember,
+  aMonitor,
+  aPool,
+  aTls,
+  aWanted,
+  id,
+} from '../plan/haproxy/wanted.fixture.ts';
+import type { WantedListener } from '../wire/wanted.ts';
+import {
+  AgentUnderTest,
+  authority,
+  eventually,
+  freePort,
+  get,
+  testMember,
+  type TestMember,
+} from './agent.fixture.ts';
+
+const certificate = aCertificate('www.example.com');
+
+let agent: AgentUnderTest;
+let member: TestMember;
+let port: number;
+
+beforeEach(async () => {
+  member = await testMember('one');
+  port = await freePort();
+  agent = await AgentUnderTest.start();
+});
+afterEach(async () => {
+  await agent.remove();
+  member.close();
+});
+
+const theMember = () => aMember(1, { address: '127.0.0.1', port: member.port });
+const thePool = () => aPool(1, { members: [theMember()] });
+const http = (changes: Partial<WantedListener> = {}) =>
+  aListener(1, { port, defaultPoolId: id('p', 1), connectionLimit: 100, ...changes });
+const https = (other: number, changes: Partial<WantedListener> = {}) =>
+  aListener(2, {
+    port: other,
+    protocol: 'TERMINATED_HTTPS',
+    defaultPoolId: id('p', 1),
+    connectionLimit: 100,
+    tls: aTls([certificate], { alpn: [] }),
+    ...changes,
+  });
+const serving = (generation = 1, listeners = [http()]) =>
+  aWanted({ generation, listeners, pools: [thePool()] });
+
+describe('an agent', () => {
+  it('carries what it is told, says so in heartbeats, and does nothing when it is told again', async () => {
+    expect((await agent.status()).report.generation).toBe(-1);
+    const outcome = await agent.put(serving());
+    expect(outcome).toMatchObject({ generation: 1, change: 'start', refused: [], warnings: [] });
+    expect(await get(port)).toBe('one');
+
+    expect((await agent.put(serving())).change).toBe('none');
+    const moved = serving(2, [http({ timeoutClientData: 7000 })]);
+    expect(await agent.put(moved)).toMatchObject({ generation: 2, change: 'reload' });
+
+    const report = await eventually(() => agent.heartbeats.find(({ generation }) => generation === 2));
+    expect(report).toMatchObject({
+      amphoraId: agent.boot.amphoraId,
+      listeners: { [id('l', 1)]: { state: 'OPEN' } },
+      pools: { [id('p', 1)]: { up: true, members: { [id('m', 1)]: 'NO_CHECK' } } },
+    });
+    const status = await agent.status();
+    expect(status.haproxyVersion).toMatch(/^\d+\.\d+/);
+    expect(status.memory.haproxy.map(({ role }) => role).slice(0, 2)).toEqual(['master', 'worker']);
+    expect(status.memory.haproxy[0]?.rssBytes).toBeGreaterThan(0);
+  });
+
+  it('obeys the controller alone', async () => {
+    const sibling = await issueAmphora(authority, 'another', { days: 1 });
+    const stranger = await issueController(await createAuthority(), { days: 1 });
+    expect((await agent.call('GET', '/v1/status')).status).toBe(200);
+    await expect(agent.call('GET', '/v1/status', undefined, stranger)).rejects.toThrow();
+    const asked = agent.call('PUT', '/v1/wanted', serving(), sibling);
+    await expect(
+      asked.then(
+        ({ status }) => status,
+        () => 403,
+      ),
+    ).resolves.toBe(403);
+    expect(await get(port)).toBe('refused');
+  });
+
+  it('refuses what it does not understand, and an older wish than it serves', async () => {
+    expect(await agent.call('PUT', '/v1/wanted', { wire: 2 })).toMatchObject({ status: 400 });
+    await agent.put(serving(5));
+    expect(await agent.call('PUT', '/v1/wanted', serving(4))).toMatchObject({ status: 409 });
+    expect((await agent.status()).report.generation).toBe(5);
+  });
+
+  it('keeps a long answer going while it reloads', async () => {
+    await agent.put(serving());
+    const asked = request({ host: '127.0.0.1', port, path: '/slow', agent: false }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    await once(answer, 'data');
+    expect((await agent.put(serving(2, [http({ timeoutClientData: 60_000 })]))).change).toBe('reload');
+    expect(await get(port)).toBe('one');
+    expect((await agent.status()).memory.haproxy.map(({ role }) => role)).toEqual([
+      'master',
+      'worker',
+      'old worker',
+    ]);
+    expect(answer.destroyed).toBe(false);
+    const ended = once(answer, 'end');
+    member.close();
+    answer.on('error', () => {}); // the member went away, not HAProxy
+    await Promise.race([ended, once(answer, 'close')]);
+  });
+
+  it('leaves a listener with a broken certificate out and serves the others', async () => {
+    const other = await freePort();
+    const broken = https(other, { tls: aTls([{ ...certificate, pem: 'nonsense' }]) });
+    const outcome = await agent.put(serving(1, [http(), broken]));
+    expect(outcome.refused).toEqual([{ id: id('l', 2), reason: expect.stringContaining('HAProxy:') }]);
+    expect(await get(port)).toBe('one');
+    expect(await get(other, '/', true)).toBe('refused');
+    expect(Object.keys(outcome.report.listeners)).toEqual([id('l', 1)]);
+  });
+
+  it('goes on with the last good certificate when a listener gets a broken one', async () => {
+    const other = await freePort();
+    await agent.put(serving(1, [http(), https(other)]));
+    const broken = https(other, { tls: aTls([{ name: '0'.repeat(64), pem: 'nonsense' }]) });
+    const outcome = await agent.put(serving(2, [http({ timeoutClientData: 9000 }), broken]));
+    expect(outcome.refused.map((one) => one.id)).toEqual([id('l', 2)]);
+    expect(await get(other, '/', true)).toBe('one');
+    expect(await get(port)).toBe('one');
+  });
+
+  it('goes on with the certificates it has when the key manager gives none any more, and says so', async () => {
+    const other = await freePort();
+    await agent.put(serving(1, [https(other)]));
+    const gone = https(other, { tls: aTls([], { alpn: [], unavailable: 'secret deleted' }) });
+    const outcome = await agent.put(serving(2, [gone]));
+    expect(outcome.refused).toEqual([]);
+    expect(outcome.warnings).toEqual([
+      { id: id('l', 2), text: 'goes on with the certificates it has: secret deleted' },
+    ]);
+    expect(await get(other, '/', true)).toBe('one');
+  });
+
+  it('names the reason when there never was a certificate', async () => {
+    const gone = https(await freePort(), { tls: aTls([], { unavailable: 'secret deleted' }) });
+    const outcome = await agent.put(serving(1, [http(), gone]));
+    expect(outcome.refused).toEqual([{ id: id('l', 2), reason: 'secret deleted' }]);
+    expect(await get(port)).toBe('one');
+  });
+
+  it('names the listener whose port is taken, and serves the others', async () => {
+    const taken = await testMember('stranger');
+    try {
+      await agent.put(serving());
+      const outcome = await agent.put(
+        serving(2, [http(), { ...https(taken.port), protocol: 'HTTP', tls: null }]),
+      );
+      expect(outcome.refused).toEqual([{ id: id('l', 2), reason: expect.stringContaining('cannot bind') }]);
+      expect(await get(port)).toBe('one');
+    } finally {
+      taken.close();
+    }
+  });
+
+  it('serves again after HAProxy was killed', async () => {
+    await agent.put(serving());
+    const first = (await agent.haproxyPid()) ?? 0;
+    process.kill(first, 'SIGKILL');
+    await eventually(async () => ((await agent.haproxyPid()) === first ? undefined : true));
+    await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
+    expect((await agent.put(serving())).change).toBe('none');
+  });
+
+  it('adopts the HAProxy of an agent that was killed, and goes on with it', async () => {
+    await agent.put(serving());
+    const first = await agent.haproxyPid();
+    await agent.kill();
+    expect(await get(port)).toBe('one');
+    await agent.spawn();
+    expect((await agent.status()).report).toMatchObject({ generation: 1, listeners: { [id('l', 1)]: {} } });
+    expect((await agent.put(serving())).change).toBe('none');
+    expect((await agent.put(serving(2, [http({ timeoutClientData: 9000 })]))).change).toBe('reload');
+    expect(await agent.haproxyPid()).toBe(first);
+    process.kill(first ?? 0, 'SIGKILL');
+    await eventually(async () => ((await agent.haproxyPid()) === first ? undefined : true));
+    await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
+  });
+
+  it('starts what it last carried when it and HAProxy were both killed', async () => {
+    await agent.put(serving());
+    const first = (await agent.haproxyPid()) ?? 0;
+    await agent.kill();
+    process.kill(first, 'SIGKILL');
+    await eventually(async () => ((await get(port)) === 'refused' ? true : undefined));
+    await agent.spawn();
+    expect(await get(port)).toBe('one');
+    expect((await agent.status()).report.generation).toBe(1);
+  });
+
+  it('counts on over reloads, restarts of HAProxy and of itself', async () => {
+    const counted = async () => (await agent.status()).report.listeners[id('l', 1)]?.counters;
+    await agent.put(serving());
+    for (let n = 0; n < 3; n += 1) await get(port);
+    expect(await counted()).toMatchObject({ totalConnections: 3 });
+    await agent.put(serving(2, [http({ timeoutClientData: 9000 })]));
+    await get(port);
+    expect(await counted()).toMatchObject({ totalConnections: 4 });
+    const first = (await agent.haproxyPid()) ?? 0;
+    process.kill(first, 'SIGKILL');
+    await eventually(async () => ((await agent.haproxyPid()) === first ? undefined : true));
+    await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
+    expect(await counted()).toMatchObject({ totalConnections: 5 });
+    await agent.kill();
+    await get(port);
+    await agent.spawn();
+    const last = await counted();
+    expect(last).toMatchObject({ totalConnections: 6 });
+    expect(last?.bytesOut).toBeGreaterThan(0);
+  });
+
+  it('tells at once when a member goes down, keeps that over a reload, and when it comes back', async () => {
+    const pool = aPool(1, {
+      members: [theMember()],
+      healthMonitor: aMonitor({ type: 'TCP', delay: 1, timeout: 1, rise: 1, fall: 1 }),
+    });
+    const wanted = aWanted({ listeners: [http()], pools: [pool] });
+    await agent.put(wanted);
+    const said = (state: string) =>
+      eventually(() =>
+        agent.heartbeats.at(-1)?.pools[id('p', 1)]?.members[id('m', 1)] === state ? true : undefined,
+      );
+    await said('UP');
+    member.close();
+    await said('DOWN');
+    const outcome = await agent.put({
+      ...wanted,
+      generation: 2,
+      listeners: [http({ timeoutClientData: 9000 })],
+    });
+    expect(outcome.report.pools[id('p', 1)]).toEqual({ up: false, members: { [id('m', 1)]: 'DOWN' } });
+  });
+
+  it('serves no listener of a disabled load balancer, and all of them when it is enabled again', async () => {
+    await agent.put(serving());
+    const off = serving(2);
+    await agent.put({ ...off, loadBalancer: { ...off.loadBalancer, enabled: false } });
+    expect(await get(port)).toBe('refused');
+    await agent.put(serving(3));
+    expect(await get(port)).toBe('one');
+  });
+
+  it('enables a member again that was disabled', async () => {
+    const disabled = { ...theMember(), enabled: false };
+    const monitor = aMonitor({ type: 'TCP', delay: 1, timeout: 1, rise: 1, fall: 1 });
+    const of = (generation: number, only: typeof disabled) =>
+      aWanted({
+        generation,
+        listeners: [http()],
+        pools: [aPool(1, { members: [only], healthMonitor: monitor })],
+      });
+    await agent.put(of(1, disabled));
+    expect(await get(port)).toBe('503');
+    await agent.put(of(2, theMember()));
+    expect(await get(port)).toBe('one');
+    const { report } = await agent.put(of(3, disabled));
+    expect(report.pools[id('p', 1)]?.members).toEqual({ [id('m', 1)]: 'MAINT' });
+  });
+
+  it('keeps no secret where others could read it, nor in what it logs', async () => {
+    await agent.put(serving(1, [https(await freePort())]));
+    expect(agent.said).not.toContain('PRIVATE KEY');
+    const command = await readFile(`/proc/${await agent.haproxyPid()}/cmdline`, 'utf8');
+    expect(command).not.toContain('PRIVATE');
+    const { stat } = await import('node:fs/promises');
+    for (const file of [
+      'applied.json',
+      'haproxy/current/haproxy.cfg',
+      `haproxy/current/certificates/${certificate.name}.pem`,
+    ]) {
+      expect((await stat(join(agent.run, file))).mode & 0o077, file).toBe(0);
+    }
+  });
+
+  it('ends HAProxy when it is told to stop', async () => {
+    await agent.put(serving());
+    const haproxy = await agent.haproxyPid();
+    await agent.remove();
+    expect(await readFile(`/proc/${haproxy}/stat`, 'utf8').catch(() => 'gone')).toBe('gone');
+    expect(await get(port)).toBe('refused');
+    agent = await AgentUnderTest.start();
+  });
+});

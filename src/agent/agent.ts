@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import { writeWhole } from '../platform/files.ts';
+import type { Log } from '../platform/log.ts';
+import { tryRun } from '../platform/run.ts';
+import type { Boot } from '../wire/boot.ts';
+import type { AgentStatus, Outcome, Report } from '../wire/report.ts';
+import type { WantedAmphora } from '../wire/wanted.ts';
+import { applier } from './apply.ts';
+import { configurationFiles } from './haproxy/files.ts';
+import { haproxyProcess } from './haproxy/process.ts';
+import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
+import { haproxyVersion } from './haproxy/version.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { ensureLinks, pinRoutes } from './links.ts';
+import { measureMachine, rssBytes, usedBytes } from './memory.ts';
+import { agentPaths } from './paths.ts';
+import { unprivileged } from './privileges.ts';
+import { buildReport } from './report.ts';
+import { listen } from './server.ts';
+import { heard, noTraffic, type Traffic } from './traffic.ts';
+
+export interface AgentOptions {
+  readonly boot: Boot;
+  /** Directory on tmpfs for everything it keeps. */
+  readonly run: string;
+  readonly version: string;
+  readonly log: Log;
+  /** The program; default `haproxy`. */
+  readonly haproxy?: string;
+}
+
+export interface Agent {
+  /** Ends HAProxy and the agent's own work. */
+  stop(): Promise<void>;
+}
+
+/** Starts the agent of one amphora; when this resolves it listens. A HAProxy that serves already is adopted. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { boot, log } = options;
+  const program = options.haproxy ?? 'haproxy';
+  const paths = agentPaths(options.run);
+  const files = configurationFiles(paths, program);
+  // Where we may, more open files than the few an instance starts with; a refusal leaves what there is.
+  await tryRun(['prlimit', `--pid=${process.pid}`, '--nofile=1048576:1048576']).catch(() => undefined);
+  const [machine, user, version] = await Promise.all([
+    measureMachine(),
+    unprivileged(),
+    haproxyVersion(program),
+    files.prepare(),
+    pinRoutes(boot.heartbeat.receivers),
+  ]);
+
+  const haproxy = haproxyProcess(paths, program, () => {
+    log.error('HAProxy died');
+    void apply.revive();
+  });
+
+  let traffic: Traffic = await readFile(paths.counters, 'utf8').then(
+    (text) => JSON.parse(text) as Traffic,
+    () => noTraffic,
+  );
+  let rows: { current: readonly StatRow[]; old: readonly StatRow[] } = { current: [], old: [] };
+  let hearing: Promise<unknown> = Promise.resolve();
+
+  /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
+  function hear(): Promise<void> {
+    const mine = hearing.then(async () => {
+      const workers = await haproxy.workers();
+      if (workers === undefined) return; // its master is loading; what was heard last stands
+      const answers = new Map<number, readonly StatRow[]>();
+      for (const { pid } of workers) {
+        const text = await ask(paths.masterSocket, `@!${pid} show stat`).catch(() => '');
+        if (text.startsWith('#')) answers.set(pid, parseStat(text));
+      }
+      const [current, ...old] = workers.map(({ pid }) => answers.get(pid) ?? []);
+      rows = { current: current ?? [], old: old.flat() };
+      const next = heard(
+        traffic,
+        workers.map(({ pid }) => pid),
+        answers,
+      );
+      const changed = JSON.stringify(next) !== JSON.stringify(traffic);
+      traffic = next;
+      if (changed) await writeWhole(paths.counters, JSON.stringify(traffic));
+    });
+    hearing = mine.catch(() => {}); // the caller hears of it
+    return mine;
+  }
+
+  const apply = applier({ paths, files, haproxy, machine, user, ensureLinks, beforeChange: hear, log });
+
+  async function report(): Promise<Report> {
+    await hear();
+    const generation = apply.applied()?.wanted.generation ?? -1;
+    return buildReport({ id: boot.amphoraId, generation }, rows.current, rows.old, traffic);
+  }
+
+  async function status(): Promise<AgentStatus> {
+    const own = await report();
+    const master = haproxy.master();
+    const workers = (await haproxy.workers()) ?? [];
+    const processes = [
+      ...(master === undefined ? [] : [{ pid: master, role: 'master', reloads: 0 }]),
+      ...workers.map((worker, n) => ({ ...worker, role: n === 0 ? 'worker' : 'old worker' })),
+    ];
+    return {
+      wire: 1,
+      agentVersion: options.version,
+      haproxyVersion: version,
+      report: own,
+      memory: {
+        limitBytes: machine.limitBytes,
+        usedBytes: await usedBytes(),
+        maxconn: apply.maxconn(),
+        haproxy: await Promise.all(
+          processes.map(async ({ pid, role, reloads }) => ({
+            pid,
+            role,
+            rssBytes: await rssBytes(pid),
+            generation: reloads,
+          })),
+        ),
+      },
+    };
+  }
+
+  async function put(wanted: WantedAmphora): Promise<Outcome> {
+    const startedAt = performance.now();
+    const { change, refused, warnings } = await apply.apply(wanted);
+    const durationMs = Math.round(performance.now() - startedAt);
+    heartbeat.now();
+    log.info({ generation: wanted.generation, change, durationMs, refused, warnings }, 'applied');
+    const { generation } = wanted;
+    return {
+      wire: 1,
+      generation,
+      change,
+      durationMs,
+      refused: [...refused],
+      warnings: [...warnings],
+      report: await report(),
+    };
+  }
+
+  await apply.recall();
+  if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
+  else if (apply.applied() !== undefined) await apply.revive();
+
+  const heartbeat = startHeartbeat(boot.heartbeat, report, log);
+  const server = await listen(boot, { put, status }, log);
+  log.info({ port: boot.port, haproxyVersion: version, ...machine }, 'agent listens');
+
+  return {
+    async stop() {
+      heartbeat.stop();
+      server.close();
+      server.closeAllConnections();
+      await apply.stop();
+      await haproxy.stop();
+    },
+  };
+}

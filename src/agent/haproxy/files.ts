@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { RenderedHaproxy } from '../../plan/haproxy/render.ts';
+import { writeWhole } from '../../platform/files.ts';
+import { tryRun } from '../../platform/run.ts';
+import type { AgentPaths } from '../paths.ts';
+import { HaproxyRefusal } from './refusal.ts';
+
+/**
+ * The versions of HAProxy's configuration: each a whole directory, written and checked before the link `current`
+ * moves to it. The version before stays, to go back to.
+ */
+export function configurationFiles(paths: AgentPaths, haproxy: string) {
+  const directory = (version: string) => join(paths.haproxy, version);
+
+  async function numbers(): Promise<number[]> {
+    const names = await readdir(paths.haproxy);
+    return names.map(Number).filter(Number.isInteger);
+  }
+
+  const currentVersion = (): Promise<string | undefined> =>
+    readlink(paths.current).then(basename, () => undefined);
+
+  async function switchTo(version: string): Promise<void> {
+    const beside = `${paths.current}.new`;
+    await rm(beside, { force: true });
+    await symlink(version, beside);
+    await rename(beside, paths.current);
+  }
+
+  return {
+    fingerprint({ text, files }: RenderedHaproxy): string {
+      return createHash('sha256')
+        .update(JSON.stringify([text, ...files]))
+        .digest('hex');
+    },
+
+    /** Fingerprint of what HAProxy serves; undefined when that is not known. */
+    running: (): Promise<string | undefined> => readFile(paths.running, 'utf8').catch(() => undefined),
+
+    async prepare(): Promise<void> {
+      await mkdir(paths.haproxy, { recursive: true, mode: 0o700 });
+      await writeWhole(paths.checkOverride, 'global\n    tune.ssl.cachesize 0\n');
+      await writeFile(paths.serverState, '1\n', { flag: 'a', mode: 0o600 });
+    },
+
+    /** Writes a version and has HAProxy check it. Throws `HaproxyRefusal`, with nothing changed. */
+    async write(rendered: RenderedHaproxy): Promise<string> {
+      const version = String(Math.max(0, ...(await numbers())) + 1);
+      const folder = directory(version);
+      const folders = new Set([...rendered.files.keys()].map((path) => join(folder, dirname(path))));
+      for (const path of [folder, ...folders]) await mkdir(path, { recursive: true, mode: 0o700 });
+      for (const [path, content] of [...rendered.files, ['haproxy.cfg', rendered.text] as const]) {
+        await writeFile(join(folder, path), content, { mode: 0o600 });
+      }
+      const check = await tryRun([
+        haproxy,
+        '-c',
+        '-C',
+        folder,
+        '-f',
+        'haproxy.cfg',
+        '-f',
+        paths.checkOverride,
+      ]);
+      if (check.code === 0) return version;
+      await rm(folder, { recursive: true });
+      throw new HaproxyRefusal(check.stderr);
+    },
+
+    /**
+     * Makes the version the current one while `load` has HAProxy take it; when that fails, the one before is current
+     * again and the failure is thrown.
+     */
+    async adopt(version: string, fingerprint: string, load: () => Promise<void>): Promise<void> {
+      const before = await currentVersion();
+      await rm(paths.running, { force: true });
+      await switchTo(version);
+      try {
+        await load();
+      } catch (error) {
+        if (before !== undefined) await switchTo(before);
+        await rm(directory(version), { recursive: true });
+        throw error;
+      }
+      await writeWhole(paths.running, fingerprint);
+      for (const number of await numbers()) {
+        if (String(number) !== version && String(number) !== before) {
+          await rm(directory(String(number)), { recursive: true });
+        }
+      }
+    },
+  };
+}
+export type ConfigurationFiles = ReturnType<typeof configurationFiles>;

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+
+/** Where the agent keeps everything: on tmpfs, readable by root alone. Another `run` than /run/livia for tests. */
+export function agentPaths(run: string) {
+  const haproxy = join(run, 'haproxy');
+  return {
+    run,
+    /** What it was last told and what came of it. */
+    applied: join(run, 'applied.json'),
+    counters: join(run, 'counters.json'),
+    haproxy,
+    /** Link to the directory of the version HAProxy loads; the directories beside it are numbered. */
+    current: join(haproxy, 'current'),
+    /** Fingerprint of what HAProxy has loaded and serves. */
+    running: join(haproxy, 'running'),
+    serverState: join(haproxy, 'server-state'),
+    statsSocket: join(haproxy, 'stats.sock'),
+    masterSocket: join(haproxy, 'master.sock'),
+    pid: join(haproxy, 'pid'),
+    log: join(haproxy, 'log'),
+    /** Laid over a configuration for `haproxy -c`, so that a check never pays for the session cache. */
+    checkOverride: join(haproxy, 'check.cfg'),
+  } as const;
+}
+export type AgentPaths = ReturnType<typeof agentPaths>;
