@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { request } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -176,18 +176,22 @@ export async function textOf(answer: IncomingMessage): Promise<string> {
 
 export interface TestMember {
   readonly port: number;
+  finish(): void;
   close(): void;
 }
 
-/** A web server that answers its name; `/slow` holds the answer until the connection is closed. */
+/** A web server that answers its name; `/slow` holds the rest of its answer until `finish`. */
 export async function testMember(name: string): Promise<TestMember> {
+  const held = new Set<ServerResponse>();
   const server = createServer((asked, answer) => {
-    if (asked.url === '/slow') answer.write(name);
-    else answer.end(name);
+    if (asked.url !== '/slow') return answer.end(name);
+    answer.write('begun, ');
+    return held.add(answer);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    finish: () => held.forEach((answer) => answer.end('ended')),
     close: () => {
       server.close();
       server.closeAllConnections();

@@ -11,7 +11,7 @@ import { haproxyProcess } from './haproxy/process.ts';
 import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { ensureLinks, pinRoutes } from './links.ts';
+import { ensureLinks, managementAddresses } from './links.ts';
 import { measureMachine, rssBytes, usedBytes } from './memory.ts';
 import { agentPaths } from './paths.ts';
 import { unprivileged } from './privileges.ts';
@@ -42,12 +42,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const files = configurationFiles(paths, program);
   // Where we may, more open files than the few an instance starts with; a refusal leaves what there is.
   await tryRun(['prlimit', `--pid=${process.pid}`, '--nofile=1048576:1048576']).catch(() => undefined);
-  const [machine, user, version] = await Promise.all([
+  const [machine, user, version, addresses] = await Promise.all([
     measureMachine(),
     unprivileged(),
     haproxyVersion(program),
+    managementAddresses(boot.heartbeat.receivers),
     files.prepare(),
-    pinRoutes(boot.heartbeat.receivers),
   ]);
 
   const haproxy = haproxyProcess(paths, program, () => {
@@ -147,14 +147,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   else if (apply.applied() !== undefined) await apply.revive();
 
   const heartbeat = startHeartbeat(boot.heartbeat, report, log);
-  const server = await listen(boot, { put, status }, log);
-  log.info({ port: boot.port, haproxyVersion: version, ...machine }, 'agent listens');
+  // Its own card alone: on any other the port is the users', and a listener may want it.
+  const hosts = addresses.length > 0 ? addresses : ['::'];
+  const routes = { put, status };
+  const servers = await Promise.all(hosts.map((host) => listen(boot, host, routes, log)));
+  log.info({ hosts, port: boot.port, haproxyVersion: version, ...machine }, 'agent listens');
 
   return {
     async stop() {
       heartbeat.stop();
-      server.close();
-      server.closeAllConnections();
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
       await apply.stop();
       await haproxy.stop();
     },

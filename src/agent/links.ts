@@ -92,16 +92,23 @@ export async function ensureLinks(wanted: WantedAmphora): Promise<void> {
 }
 
 /**
- * Keeps the way to the controllers where it is now, whatever becomes of the default route, which belongs to the
- * clients. `receivers` are `address:port`.
+ * The addresses of the card towards the controllers, whose way to it is kept as it is now, whatever becomes of the
+ * default route, which belongs to the clients. Empty when there is no way to any. `receivers` are `address:port`.
  */
-export async function pinRoutes(receivers: readonly string[]): Promise<void> {
+export async function managementAddresses(receivers: readonly string[]): Promise<readonly string[]> {
+  const cards = new Set<string>();
   for (const receiver of receivers) {
     const address = receiver.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
     const found = await tryRun(['ip', '-json', 'route', 'get', address]);
     if (found.code !== 0) continue; // no way there yet: nothing to keep
     const [route] = JSON.parse(found.stdout) as { gateway?: string; dev: string }[];
-    if (route?.gateway !== undefined)
+    if (route === undefined) continue;
+    cards.add(route.dev);
+    if (route.gateway !== undefined) {
       await ip([`route replace ${address} via ${route.gateway} dev ${route.dev}`]);
+    }
   }
+  return (await links())
+    .filter(({ ifname }) => cards.has(ifname))
+    .flatMap(({ addr_info }) => addr_info.filter(({ scope }) => scope !== 'link').map(({ local }) => local));
 }

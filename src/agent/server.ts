@@ -65,8 +65,8 @@ async function answer(request: IncomingMessage, routes: AgentRoutes): Promise<un
   }
 }
 
-/** HTTPS with mutual TLS 1.3, JSON both ways; a failure is `{ message }`. Listens on all addresses. */
-export async function listen(boot: Boot, routes: AgentRoutes, log: Log): Promise<Server> {
+/** HTTPS with mutual TLS 1.3, JSON both ways; a failure is `{ message }`. */
+export async function listen(boot: Boot, host: string, routes: AgentRoutes, log: Log): Promise<Server> {
   const server = createServer({
     cert: boot.certificatePem,
     key: boot.keyPem,
@@ -100,7 +100,7 @@ export async function listen(boot: Boot, routes: AgentRoutes, log: Log): Promise
   server.on('tlsClientError', (error) => log.debug({ message: error.message }, 'TLS refused'));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(boot.port, resolve);
+    server.listen(boot.port, host, resolve);
   });
   return server;
 }
