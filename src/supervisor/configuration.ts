@@ -19,18 +19,20 @@ export interface DatabaseAddress {
   readonly user: string;
 }
 
-/**
- * Writes the configuration of both programs and of clients. What is there is kept, but for what depends on where
- * this start happens: ports and paths. Passwords and networks are chosen once.
- */
-export async function writeConfiguration(
-  state: StateDir,
-  ports: Ports,
-  database: DatabaseAddress,
-): Promise<void> {
-  const cloudUrl = `http://127.0.0.1:${ports.cloud}`;
-  const octaviaUrl = `http://127.0.0.1:${ports.api}`;
+/** What the control plane needs to know of the cloud. */
+export interface CloudAccess {
+  readonly authUrl: string;
+  readonly servicePassword: string;
+  /** The machine's address in the management network. */
+  readonly managementGateway: string;
+}
 
+/**
+ * Writes the configuration of the cloud and of its clients. What is there is kept, but for what depends on where this
+ * start happens: ports and paths. Passwords and networks are chosen once.
+ */
+export async function writeCloudConfiguration(state: StateDir, ports: Ports): Promise<CloudAccess> {
+  const cloudUrl = `http://127.0.0.1:${ports.cloud}`;
   const cloudlet = await settle(state.cloudletConfig, 'The cloud on this machine', {
     chosenOnce: async () => {
       const subnets = chooseSubnets(await rangesInUse(), Math.random);
@@ -45,32 +47,45 @@ export async function writeConfiguration(
     ofThisStart: {
       listen_port: ports.cloud,
       public_url: cloudUrl,
-      octavia_url: octaviaUrl,
+      octavia_url: `http://127.0.0.1:${ports.api}`,
       state_dir: state.cloud,
       boot_image: state.bootScript,
     },
   });
 
-  const receiver = gatewayOf(text(cloudlet, 'management_cidr'));
+  const authUrl = `${cloudUrl}/identity/v3`;
+  const client = { url: authUrl, password: text(cloudlet, 'admin_password') };
+  await writeWhole(state.openrc, openrc(client));
+  await writeWhole(state.clouds, cloudsYaml(client));
+  return {
+    authUrl,
+    servicePassword: text(cloudlet, 'service_password'),
+    managementGateway: gatewayOf(text(cloudlet, 'management_cidr')),
+  };
+}
+
+/** The same for the control plane. */
+export async function writeServerConfiguration(
+  state: StateDir,
+  ports: Ports,
+  cloud: CloudAccess,
+  database: DatabaseAddress,
+): Promise<void> {
   await settle(state.serverConfig, 'The control plane', {
     chosenOnce: async () => ({ health: { port: 5555 } }),
     ofThisStart: {
       api: { port: ports.api },
       database: { ...database },
       keystone: {
-        auth_url: `${cloudUrl}/identity/v3`,
+        auth_url: cloud.authUrl,
         username: 'livia',
-        password: text(cloudlet, 'service_password'),
+        password: cloud.servicePassword,
         project_name: 'service',
       },
       pki: { dir: join(state.root, 'pki'), secret_key_file: join(state.root, 'pki', 'secret-key') },
-      health: { host: receiver, receivers: [`${receiver}:5555`] },
+      health: { host: cloud.managementGateway, receivers: [`${cloud.managementGateway}:5555`] },
     },
   });
-
-  const client = { url: `${cloudUrl}/identity/v3`, password: text(cloudlet, 'admin_password') };
-  await writeWhole(state.openrc, openrc(client));
-  await writeWhole(state.clouds, cloudsYaml(client));
 }
 
 interface Parts {

@@ -12,11 +12,16 @@ const enter = [
   '--kill-child',
 ];
 
-/** What a command must begin with, to run as PID 1's child in namespaces of its own, with a network and a /run. */
-export function insideNewNamespaces(command: readonly string[]): readonly string[] {
+/** The word by which the namespaces' first processes are found again. */
+export function labelOf(stateRoot: string): string {
+  return `livia:${stateRoot}`;
+}
+
+/** The command as PID 1's child in namespaces of its own, with a network and a /run. */
+export function insideNewNamespaces(label: string, command: readonly string[]): readonly string[] {
   // The shell stays, as the PID 1 that buries orphans.
   const script = 'ip link set lo up && mount -t tmpfs -o mode=755 tmpfs /run && "$@"; exit $?';
-  return [...enter, 'sh', '-c', script, 'sh', ...command];
+  return [...enter, 'sh', '-c', script, label, ...command];
 }
 
 /** Probes what this machine allows. Throws a Refusal that says what is missing and the ways out. */
@@ -25,7 +30,7 @@ export async function chooseWay(): Promise<Way> {
     const direct = await tryRun(['unshare', '--net', '--mount', '--pid', '--fork', '--mount-proc', 'true']);
     if (direct.code === 0) return 'root';
   }
-  const probe = await tryRun([...insideNewNamespaces(['true'])]);
+  const probe = await tryRun([...insideNewNamespaces('livia', ['true'])]);
   if (probe.code === 0) return 'rootless';
   const reason = (probe.stderr || `exit ${probe.code}`).trim().split('\n')[0] ?? '';
   const hint = await settingInTheWay();

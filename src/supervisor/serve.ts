@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeLog } from '../platform/log.ts';
 import { startPostgres } from '../store/embedded.ts';
-import { type DatabaseAddress, writeConfiguration } from './configuration.ts';
+import { type CloudAccess, writeCloudConfiguration, writeServerConfiguration } from './configuration.ts';
 import { type Kept, keepRunning, type Running } from './keep-running.ts';
 import { accepts, type Ports } from './ports.ts';
 import { startProgram } from './program.ts';
@@ -40,51 +40,49 @@ export async function serve(
   if (!hasProgram('haproxy')) {
     throw new Refusal('haproxy is missing: on Debian, apt-get install -y --no-install-recommends haproxy');
   }
-  const kept: Kept[] = [];
-  const keep = async (name: string, start: (signal: AbortSignal) => Promise<Running>): Promise<void> => {
-    kept.push(await keepRunning(name, start, note, signal));
-  };
+  let database: Kept | undefined;
+  let cloudlet: Kept | undefined;
+  let server: Kept | undefined;
   const stop = async (): Promise<void> => {
-    for (const one of kept.toReversed()) await one.stop();
+    for (const one of [server, cloudlet, database]) await one?.stop();
     if (await leftInCloud(state)) await parts.sweepCloud(state.cloudletConfig, state.cloud);
   };
   // Children carry the state folder in their environment, as the command line that reads it does.
   const env = { ...process.env, LIVIA_STATE_DIR: state.root, LIVIA_PORT_BASE: String(ports.api) };
+  const startOurs = (name: string, program: string, config: string, ready: () => Promise<boolean>) =>
+    keepRunning(
+      name,
+      (ending) =>
+        startProgram(
+          {
+            name,
+            command: [parts.node, program, '--config', config],
+            env,
+            logFile: join(state.log, `${name.replace('livia-', '')}.log`),
+            ready,
+            startTimeoutMs: 60_000,
+            stopTimeoutMs: 30_000,
+          },
+          ending,
+        ),
+      note,
+      signal,
+    );
   try {
-    await keep('PostgreSQL', async () => {
-      const database = await startDatabase(state);
-      await writeConfiguration(state, ports, database.address);
-      return database;
-    });
     await parts.writeBootScript(state.bootScript);
-    await keep('livia-cloudlet', (ending) =>
-      startProgram(
-        {
-          name: 'livia-cloudlet',
-          command: [parts.node, parts.cloudletProgram, '--config', state.cloudletConfig],
-          env,
-          logFile: join(state.log, 'cloudlet.log'),
-          ready: () => accepts(ports.cloud),
-          startTimeoutMs: 60_000,
-          stopTimeoutMs: 30_000,
-        },
-        ending,
-      ),
-    );
-    await keep('livia-server', (ending) =>
-      startProgram(
-        {
-          name: 'livia-server',
-          command: [parts.node, parts.serverProgram, '--config', state.serverConfig],
-          env,
-          logFile: join(state.log, 'server.log'),
-          ready: () => answers(`http://127.0.0.1:${ports.api}/`),
-          startTimeoutMs: 60_000,
-          stopTimeoutMs: 15_000,
-        },
-        ending,
-      ),
-    );
+    const cloud = await writeCloudConfiguration(state, ports);
+    await all([
+      async () => {
+        const start = (): Promise<Running> => startDatabase(state, ports, cloud);
+        database = await keepRunning('PostgreSQL', start, note, signal);
+      },
+      async () => {
+        const ready = (): Promise<boolean> => accepts(ports.cloud);
+        cloudlet = await startOurs('livia-cloudlet', parts.cloudletProgram, state.cloudletConfig, ready);
+      },
+    ]);
+    const ready = (): Promise<boolean> => answers(`http://127.0.0.1:${ports.api}/`);
+    server = await startOurs('livia-server', parts.serverProgram, state.serverConfig, ready);
   } catch (error) {
     await stop();
     throw error;
@@ -92,19 +90,26 @@ export async function serve(
   return { stop };
 }
 
-async function startDatabase(state: StateDir): Promise<Running & { readonly address: DatabaseAddress }> {
+async function startDatabase(state: StateDir, ports: Ports, cloud: CloudAccess): Promise<Running> {
   const database = await startPostgres({
     dataDir: state.postgres,
     socketDir: state.postgresSocket,
     logFile: join(state.log, 'postgres.log'),
     log: makeLog('postgres', 'warn'),
   });
+  const { host, port, database: name, user } = database;
+  await writeServerConfiguration(state, ports, cloud, { host, port, name, user });
   return {
     pid: database.pid,
     exited: database.ended.then(() => `see ${join(state.log, 'postgres.log')}`),
     stop: () => database.stop(),
-    address: { host: database.host, port: database.port, name: database.database, user: database.user },
   };
+}
+
+/** All at once; when one fails, the others come to their end before that is said. */
+async function all(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  const results = await Promise.allSettled(tasks.map((task) => task()));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
 async function answers(url: string): Promise<boolean> {

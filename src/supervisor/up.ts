@@ -1,8 +1,9 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { claimInstance } from './instance.ts';
 import { onFarewell, type Readiness, startTeller, tell } from './conversation.ts';
 import { endLeftovers } from './leftovers.ts';
-import { chooseWay, firstProcessOf, insideNewNamespaces } from './namespaces.ts';
+import { chooseWay, firstProcessOf, insideNewNamespaces, labelOf } from './namespaces.ts';
 import { type Ports, portsFrom, refuseTaken } from './ports.ts';
 import { openLog } from './program.ts';
 import { Refusal } from './refusal.ts';
@@ -146,6 +147,8 @@ async function runInside(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<number> {
+  // The numbers of an earlier namespace mean nothing here, and its processes are gone.
+  await rm(join(state.postgres, 'postmaster.pid'), { force: true });
   const relay = await openRelay(join(state.run, 'relay.sock'));
   try {
     return await run(options, state, ports, say, ports.demo, (what) => tell({ ready: what }), signal);
@@ -174,7 +177,7 @@ async function runOutside(
     await publish(socket, ports.demo, () => demo),
   ];
   const teller = startTeller(
-    insideNewNamespaces(self),
+    insideNewNamespaces(labelOf(state.root), self),
     { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, [insideMark]: '1' } },
     (message) => {
       if ('say' in message) say(message.say);
