@@ -25,6 +25,8 @@ import { amphoraRoutes } from './resources/amphorae.ts';
 import { flavorProfileRoutes } from './resources/flavor-profiles.ts';
 import { flavorRoutes } from './resources/flavors.ts';
 import { healthMonitorRoutes } from './resources/health-monitors.ts';
+import { l7PolicyRoutes } from './resources/l7-policies.ts';
+import { l7RuleRoutes } from './resources/l7-rules.ts';
 import { listenerRoutes } from './resources/listeners.ts';
 import { loadBalancerRoutes } from './resources/load-balancers.ts';
 import { memberRoutes } from './resources/members.ts';
@@ -116,6 +118,8 @@ function routesOf(api: Api): readonly Route[] {
     ...poolRoutes(api),
     ...memberRoutes(api),
     ...healthMonitorRoutes(api),
+    ...l7PolicyRoutes(api),
+    ...l7RuleRoutes(api),
     ...flavorRoutes(api),
     ...flavorProfileRoutes(api),
     ...providerRoutes(api),

@@ -156,6 +156,25 @@ export function uuid(): Type<string> {
   };
 }
 
+/** An absolute http or https URL. */
+export function httpUrl(options: { max: number }): Type<string> {
+  const base = text(options);
+  return {
+    ...base,
+    schema: { ...base.schema, format: 'uri' },
+    read: (raw, at) => {
+      const value = base.read(raw, at);
+      if (isProblem(value)) return value;
+      return isHttpUrl(value) ? value : refuse(at, raw, 'Value should be an http or https URL with a host');
+    },
+  };
+}
+
+function isHttpUrl(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex
+  return /^https?:\/\/[^/?#\s]/i.test(value) && !/[\s\u0000-\u001f\u007f]/.test(value) && URL.canParse(value);
+}
+
 /** Kept exactly as sent. */
 export function ipAddress(): Type<string> {
   return {

@@ -4,6 +4,8 @@ import { aListener, aPool, aTree, uuid } from '../../test/trees.ts';
 import { isReserved } from './addresses.ts';
 import { standardDeployment } from './defaults.ts';
 import { createHealthMonitor, deleteHealthMonitor } from './health-monitor-rules.ts';
+import { createL7Policy, deleteL7Policy, lastPosition } from './l7-policy-rules.ts';
+import { createL7Rule } from './l7-rule-rules.ts';
 import { createListener, deleteListener, type NewListener, updateListener } from './listener-rules.ts';
 import type { ListenerProtocol } from './listener.ts';
 import { createMember, deleteMember, type NewMember, replaceMembers } from './member-rules.ts';
@@ -203,6 +205,9 @@ function expectLegal(tree: Tree): void {
   for (const monitor of tree.healthMonitors) {
     expect(poolMonitorTypes[poolById.get(monitor.poolId)?.protocol ?? 'TCP']).toContain(monitor.type);
   }
+  for (const { redirectPoolId } of tree.l7Policies) {
+    if (redirectPoolId !== null) expect(poolById.has(redirectPoolId)).toBe(true);
+  }
   const pendingBelow = treeLists.some((list) =>
     tree[list].some((object) => isPending(object.provisioningStatus)),
   );
@@ -268,6 +273,50 @@ const wish: fc.Arbitrary<Wish> = fc.oneof(
         (tree, context) =>
           createHealthMonitor(tree, newMonitor(pick(tree.pools, pool), type), context),
     ),
+  fc.record({ listener: which, pool: fc.option(which), position: fc.option(port) }).map(
+    ({ listener, pool, position }): Wish =>
+      (tree, context) =>
+        createL7Policy(
+          tree,
+          {
+            listenerId: pick(tree.listeners, listener),
+            name: '',
+            description: '',
+            adminStateUp: true,
+            action: pool === null ? 'REJECT' : 'REDIRECT_TO_POOL',
+            redirectPoolId: pool === null ? null : pick(tree.pools, pool),
+            redirectUrl: null,
+            redirectPrefix: null,
+            redirectHttpCode: null,
+            position: position ?? lastPosition,
+            tags: [],
+          },
+          context,
+        ),
+  ),
+  which.map(
+    (n): Wish =>
+      (tree, context) =>
+        createL7Rule(
+          tree,
+          pick(tree.l7Policies, n),
+          {
+            adminStateUp: true,
+            type: 'PATH',
+            compareType: 'STARTS_WITH',
+            key: null,
+            value: '/a',
+            invert: false,
+            tags: [],
+          },
+          context,
+        ),
+  ),
+  which.map(
+    (n): Wish =>
+      (tree) =>
+        deleteL7Policy(tree, pick(tree.l7Policies, n)),
+  ),
   which.map(
     (n): Wish =>
       (tree) =>

@@ -1,17 +1,15 @@
 import type { Member } from '../../lb/member.ts';
 import { createMember, deleteMember, replaceMembers, updateMember } from '../../lb/member-rules.ts';
-import { cloudObjectNotFound, invalidInput, isProblem, notFound, type Problem } from '../../lb/problems.ts';
+import { cloudObjectNotFound, invalidInput, isProblem, type Problem } from '../../lb/problems.ts';
 import type { Views } from '../../store/store.ts';
 import { created, envelope, updated } from '../bodies.ts';
 import { carry } from '../change.ts';
-import { listAnswer, showAnswer } from '../collection.ts';
-import { clientRefusal, type Refusal } from '../faults.ts';
 import { type Created, fields, readCreated } from '../fields.ts';
-import { authorize } from '../policy.ts';
+import { below, idsOf, inParent, listInParent, type Parent, showInParent } from '../nested.ts';
 import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
 import { common, id, inheritedProject, named, resource } from '../resource.ts';
 import { objectAnswer } from '../routes.ts';
-import { boolean, integer, ipAddress, isTrue, oneOf, text, uuid, uuidOf } from '../types.ts';
+import { boolean, integer, ipAddress, isTrue, oneOf, text, uuid } from '../types.ts';
 
 export const members = resource({
   kind: 'member',
@@ -65,69 +63,29 @@ const batchFields = fields({
 });
 const batchArgument = 'members_.members';
 
+const pool: Parent = { kind: 'pool', name: 'Pool', param: 'pool_id', field: 'poolId' };
+
 export function memberRoutes(api: Api): readonly Route[] {
   const all = '/v2/lbaas/pools/:pool_id/members';
   const one = `${all}/:id`;
+  const inPool = (handle: (api: Api, request: ApiRequest) => Promise<Answer | Problem>) =>
+    inParent(api, pool, (request) => handle(api, request));
   return [
-    { method: 'GET', path: all, handle: (request) => list(api, request) },
-    { method: 'POST', path: all, handle: (request) => inPool(api, request, () => create(api, request)) },
-    { method: 'PUT', path: all, handle: (request) => inPool(api, request, () => replace(api, request)) },
-    { method: 'GET', path: one, handle: (request) => show(api, request) },
-    { method: 'PUT', path: one, handle: (request) => inPool(api, request, () => update(api, request)) },
-    { method: 'DELETE', path: one, handle: (request) => inPool(api, request, () => remove(api, request)) },
+    { method: 'GET', path: all, handle: listInParent(api, pool, members, 'member:get_all') },
+    { method: 'POST', path: all, handle: inPool(create) },
+    { method: 'PUT', path: all, handle: inPool(replace) },
+    { method: 'GET', path: one, handle: showInParent(api, pool, members, 'member:get_one') },
+    { method: 'PUT', path: one, handle: inPool(update) },
+    { method: 'DELETE', path: one, handle: inPool(remove) },
   ];
-}
-
-const idsOf = ({ params }: ApiRequest): { poolId: string; memberId: string } => ({
-  poolId: params['pool_id'] ?? '',
-  memberId: params['id'] ?? '',
-});
-
-const unknownPool = (id: string): Refusal => clientRefusal(404, `Pool ${id} not found.`);
-
-/** The pool of the path comes before anything else that may be wrong. */
-async function inPool(
-  api: Api,
-  request: ApiRequest,
-  next: () => Promise<Answer | Problem>,
-): Promise<Answer | Problem | Refusal> {
-  const { poolId } = idsOf(request);
-  const known = await api.store.trees.loadBalancerOf('pool', uuidOf(poolId) ?? '');
-  return known === undefined ? unknownPool(poolId) : next();
-}
-
-async function list(api: Api, request: ApiRequest): Promise<Answer | Problem | Refusal> {
-  const { poolId } = idsOf(request);
-  const uuid = uuidOf(poolId);
-  if (uuid === undefined) return unknownPool(poolId);
-  const [pool, answer] = await Promise.all([
-    api.store.lists.show('pool', uuid),
-    listAnswer(api, members, request, { poolId: uuid }),
-  ]);
-  if (pool === undefined) return unknownPool(poolId);
-  // A query that makes no sense is told before who may ask.
-  if ('problem' in answer || 'refusal' in answer) return answer;
-  return authorize(request.caller, 'member:get_all', pool.projectId) ?? answer;
-}
-
-async function show(api: Api, request: ApiRequest): Promise<Answer | Problem | Refusal> {
-  const { poolId, memberId } = idsOf(request);
-  const uuid = uuidOf(memberId);
-  const member = uuid === undefined ? undefined : await api.store.lists.show('member', uuid);
-  if (member?.poolId === uuidOf(poolId) && member !== undefined) {
-    return (
-      authorize(request.caller, 'member:get_one', member.projectId) ?? showAnswer(members, member, request)
-    );
-  }
-  return inPool(api, request, async () => notFound('Member', memberId));
 }
 
 async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> {
   const values = created(members, request);
   if (isProblem(values)) return values;
-  const { poolId } = idsOf(request);
+  const { parentId: poolId } = idsOf(pool, request);
   const member = await carry(api, {
-    ...ofPool(request, poolId),
+    ...below(pool, request),
     actions: ['member:post'],
     decide: (tree, circumstances) => createMember(tree, poolId, values, circumstances),
     outside: values.subnetId === null ? undefined : () => subnetsProblem(api, request, [values.subnetId]),
@@ -139,9 +97,9 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
 async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> {
   const changes = updated(members, request);
   if (isProblem(changes)) return changes;
-  const { poolId, memberId } = idsOf(request);
+  const { parentId: poolId, id: memberId } = idsOf(pool, request);
   const member = await carry(api, {
-    ...ofPool(request, poolId),
+    ...below(pool, request),
     actions: ['member:put'],
     decide: (tree, circumstances) => updateMember(tree, poolId, memberId, changes, circumstances),
     show: (_, answer): Views['member'] => answer,
@@ -152,9 +110,9 @@ async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> 
 async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> {
   const stray = strayQuery(request);
   if (stray !== undefined) return stray;
-  const { poolId, memberId } = idsOf(request);
+  const { parentId: poolId, id: memberId } = idsOf(pool, request);
   const done = await carry(api, {
-    ...ofPool(request, poolId),
+    ...below(pool, request),
     actions: ['member:delete'],
     decide: (tree) => deleteMember(tree, poolId, memberId),
     show: () => undefined,
@@ -168,10 +126,10 @@ async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem>
   const items = batchItems(request);
   if (isProblem(items)) return items;
   const additiveOnly = isTrue(request.query.get('additive_only') ?? '');
-  const { poolId } = idsOf(request);
+  const { parentId: poolId } = idsOf(pool, request);
   const named = items.some((item) => (item.subnetId ?? null) !== null);
   const done = await carry(api, {
-    ...ofPool(request, poolId),
+    ...below(pool, request),
     actions: ['member:post', 'member:put', ...(additiveOnly ? [] : (['member:delete'] as const))],
     decide: (tree, circumstances) => {
       const decision = replaceMembers(tree, poolId, items, additiveOnly, circumstances);
@@ -210,14 +168,6 @@ function batchItems(request: ApiRequest): readonly Created<typeof batchFields>[]
 function addedMembers(before: readonly Member[], after: readonly Member[]): readonly Member[] {
   const known = new Set(before.map(({ id }) => id));
   return after.filter(({ id }) => !known.has(id));
-}
-
-function ofPool(request: ApiRequest, poolId: string) {
-  return {
-    caller: request.caller,
-    of: { kind: 'pool', id: poolId },
-    missing: notFound('Pool', poolId),
-  } as const;
 }
 
 /** Each subnet is asked for once. */
