@@ -68,7 +68,7 @@ export async function openLog(path: string): ReturnType<typeof open> {
   return open(path, 'a', 0o600);
 }
 
-export async function settled(promise: Promise<unknown>, withinMs: number): Promise<boolean> {
+async function settled(promise: Promise<unknown>, withinMs: number): Promise<boolean> {
   const timer = new AbortController();
   const late = pause(withinMs, false, { signal: timer.signal }).catch(() => false);
   const result = await Promise.race([promise.then(() => true), late]);
