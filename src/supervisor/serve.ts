@@ -56,7 +56,8 @@ export async function serve(
         startProgram(
           {
             name,
-            command: [parts.node, program, '--config', config],
+            // Without it V8 lets the heap of a busy hour stay: 190 to 240 MiB against about 100, at the same speed.
+            command: [parts.node, '--max-semi-space-size=4', program, '--config', config],
             env,
             logFile: join(state.log, `${name.replace('livia-', '')}.log`),
             ready,

@@ -55,6 +55,23 @@ function namespaceMates(pid: number): number[] {
     });
 }
 
+/** The server and PostgreSQL with all its processes; not the cloudlet, which stands for somebody else's cloud. */
+function controlPlane(): [number, string][] {
+  const roots = processesOf(service.stateDir).filter((line) => /livia-server|postgres/.test(line));
+  const ids = new Set(roots.map((line) => Number(line.split(' ')[0])));
+  const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return all.flatMap((name) => {
+    try {
+      const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1]);
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      const ours = ids.has(Number(name)) || (ids.has(parent) && command.startsWith('postgres'));
+      return ours ? [[Number(name), command] as [number, string]] : [];
+    } catch {
+      return []; // it ended while we looked
+    }
+  });
+}
+
 try {
   await service.start();
   const subnet = await externalSubnet(service);
@@ -132,10 +149,9 @@ try {
   }
   console.log(`  amphora total  ${total.toFixed(1).padStart(7)}  (goal: under 150 MB)`);
   total = 0;
-  for (const line of processesOf(service.stateDir).filter((entry) => /livia-server|postgres/.test(entry))) {
-    const [pid = ''] = line.split(' ');
-    total += pssMiB(Number(pid));
-    console.log(`  control plane  ${pssMiB(Number(pid)).toFixed(1).padStart(7)}  ${line.slice(0, 70)}`);
+  for (const [pid, command] of controlPlane()) {
+    total += pssMiB(pid);
+    console.log(`  control plane  ${pssMiB(pid).toFixed(1).padStart(7)}  ${command.slice(0, 70)}`);
   }
   console.log(`  control total  ${total.toFixed(1).padStart(7)}  (goal: under 250 MB)`);
   await first.close();

@@ -65,7 +65,7 @@ it('uploads the key of the amphora-backdoor and finds the service project', asyn
 });
 
 describe.each([
-  { size: 'small', ram: 1024, vcpus: 1, flavorId: '9' },
+  { size: 'compact', ram: 1024, vcpus: 1, flavorId: '9' },
   { size: 'xxlarge', ram: 32_768, vcpus: 4, flavorId: '10' },
 ])('on an amphora of $ram MiB', ({ size, ram, vcpus, flavorId }) => {
   const host = `${size}.devstack`;
