@@ -51,12 +51,15 @@ export class AgentUnderTest {
   #process: ChildProcess | undefined;
   #said = '';
 
-  private constructor(boot: Boot, run: string) {
+  readonly #env: NodeJS.ProcessEnv;
+
+  private constructor(boot: Boot, run: string, env: NodeJS.ProcessEnv) {
+    this.#env = env;
     this.boot = boot;
     this.run = run;
   }
 
-  static async start(): Promise<AgentUnderTest> {
+  static async start(env: NodeJS.ProcessEnv = {}): Promise<AgentUnderTest> {
     const amphoraId = randomUUID();
     const own = await issueAmphora(authority, amphoraId, { days: 1 });
     const run = await mkdtemp(join(tmpdir(), 'agent-'));
@@ -69,7 +72,7 @@ export class AgentUnderTest {
       caPem: authority.certificatePem,
       heartbeat: { receivers: [], intervalMs: 200, key: randomBytes(32).toString('base64') },
     };
-    const agent = new AgentUnderTest(boot, run);
+    const agent = new AgentUnderTest(boot, run, env);
     agent.#receiver.bind(0, '127.0.0.1');
     await once(agent.#receiver, 'listening');
     boot.heartbeat.receivers.push(`127.0.0.1:${agent.#receiver.address().port}`);
@@ -84,7 +87,7 @@ export class AgentUnderTest {
 
   async spawn(): Promise<void> {
     const child = spawn(process.execPath, [bin], {
-      env: { ...process.env, LIVIA_BOOT_FILE: join(this.run, 'agent.json'), NODE_OPTIONS: '' },
+      env: { ...process.env, LIVIA_BOOT_FILE: join(this.run, 'agent.json'), NODE_OPTIONS: '', ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [child.stdout, child.stderr]) {

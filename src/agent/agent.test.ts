@@ -208,7 +208,8 @@ describe('an agent', () => {
   });
 
   it('counts on over reloads, restarts of HAProxy and of itself', async () => {
-    const counted = async () => (await agent.status()).report.listeners[id('l', 1)]?.counters;
+    const counted = () =>
+      eventually(async () => (await agent.status()).report.listeners[id('l', 1)]?.counters);
     await agent.put(serving());
     for (let n = 0; n < 3; n += 1) await get(port);
     expect(await counted()).toMatchObject({ totalConnections: 3 });
@@ -218,14 +219,17 @@ describe('an agent', () => {
     const first = (await agent.haproxyPid()) ?? 0;
     process.kill(first, 'SIGKILL');
     await eventually(async () => ((await agent.haproxyPid()) === first ? undefined : true));
-    await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
-    expect(await counted()).toMatchObject({ totalConnections: 5 });
+    // The worker of the killed master may have answered somebody in its last moment.
+    const { totalConnections } = await counted();
+    expect(totalConnections).toBeGreaterThanOrEqual(4);
+    expect(await get(port)).toBe('one');
+    expect(await counted()).toMatchObject({ totalConnections: totalConnections + 1 });
     await agent.kill();
     await get(port);
     await agent.spawn();
     const last = await counted();
-    expect(last).toMatchObject({ totalConnections: 6 });
-    expect(last?.bytesOut).toBeGreaterThan(0);
+    expect(last.totalConnections).toBe(totalConnections + 2);
+    expect(last.bytesOut).toBeGreaterThan(0);
   });
 
   it('tells at once when a member goes down, keeps that over a reload, and when it comes back', async () => {
@@ -274,6 +278,46 @@ describe('an agent', () => {
     expect(await get(port)).toBe('one');
     const { report } = await agent.put(of(3, disabled));
     expect(report.pools[id('p', 1)]?.members).toEqual({ [id('m', 1)]: 'MAINT' });
+  });
+
+  it('serves the newest of the wishes that wait, and answers the ones it overtook', async () => {
+    const wishes = [1, 2, 3, 4].map((generation) =>
+      agent.call('PUT', '/v1/wanted', serving(generation, [http({ timeoutClientData: 1000 + generation })])),
+    );
+    const statuses = (await Promise.all(wishes)).map(({ status }) => status);
+    expect(statuses.filter((status) => status !== 200 && status !== 409)).toEqual([]);
+    const { report } = await agent.put(serving(4, [http({ timeoutClientData: 1004 })]));
+    expect(report.generation).toBe(4);
+  });
+
+  it('lets no more old workers live than the budget counts, however fast the wishes come', async () => {
+    await agent.remove();
+    agent = await AgentUnderTest.start({ LIVIA_MEMORY_LIMIT_BYTES: String(512 * 1024 ** 2) });
+    for (let generation = 1; generation <= 6; generation += 1) {
+      await agent.put(serving(generation, [http({ timeoutClientData: 60_000 + generation })]));
+      const held = request({ host: '127.0.0.1', port, path: '/slow', agent: false }).end();
+      held.on('error', () => {}); // the eldest are cut: that is the price
+      const [answer] = (await once(held, 'response')) as [IncomingMessage];
+      answer.on('error', () => {}).resume();
+    }
+    await agent.put(serving(7, [http({ timeoutClientData: 60_007 })]));
+    const { memory } = await agent.status();
+    expect(memory.limitBytes).toBe(512 * 1024 ** 2);
+    expect(memory.haproxy.map(({ role }) => role)).toEqual(['master', 'worker', 'old worker']);
+    expect(await get(port)).toBe('one');
+  });
+
+  it('keeps serving what it did when a wish does not fit its memory, and says so in a sentence', async () => {
+    await agent.remove();
+    agent = await AgentUnderTest.start({ LIVIA_MEMORY_LIMIT_BYTES: String(256 * 1024 ** 2) });
+    await agent.put(serving());
+    const members = Array.from({ length: 8000 }, (_, n) => aMember(n, { address: '127.0.0.1' }));
+    const outcome = await agent.put(
+      aWanted({ generation: 2, listeners: [http()], pools: [aPool(1, { members })] }),
+    );
+    expect(outcome).toMatchObject({ change: 'none', generation: 2 });
+    expect(outcome.refused[0]?.reason).toContain('256 MiB of memory are not enough for 8000 servers');
+    expect(await get(port)).toBe('one');
   });
 
   it('keeps no secret where others could read it, nor in what it logs', async () => {

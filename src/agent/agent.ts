@@ -41,9 +41,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const paths = agentPaths(options.run);
   const files = configurationFiles(paths, program);
   // Where we may, more open files than the few an instance starts with; a refusal leaves what there is.
-  await tryRun(['prlimit', `--pid=${process.pid}`, '--nofile=1048576:1048576']).catch(() => undefined);
+  const moreFiles = tryRun(['prlimit', `--pid=${process.pid}`, '--nofile=1048576:1048576']);
   const [machine, user, version, addresses] = await Promise.all([
-    measureMachine(),
+    moreFiles.catch(() => undefined).then(() => measureMachine()),
     unprivileged(),
     haproxyVersion(program),
     managementAddresses(boot.heartbeat.receivers),

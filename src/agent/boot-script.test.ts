@@ -19,7 +19,7 @@ it('starts the agent again after it was killed, and lets it end in order when to
      setInterval(() => {}, 1000);`,
   );
   const shell = spawn('sh', ['-c', bootScript(process.execPath, agent)], {
-    env: { ...process.env, LOG: log, NODE_COMPILE_CACHE: join(folder, 'cache') },
+    env: { ...process.env, LOG: log },
     stdio: 'ignore',
   });
   const lines = async () => (await readFile(log, 'utf8').catch(() => '')).trim().split('\n');

@@ -1,9 +1,11 @@
+import { dirname, join } from 'node:path';
+
 const quoted = (path: string): string => `'${path.replaceAll("'", `'\\''`)}'`;
 
 /**
  * The image of a one-machine amphora: what its PID 1 runs. It starts the agent again whenever it dies, and passes a
  * wish to stop on to it. HAProxy outlives a killed agent and is adopted by the next one, or becomes this shell's
- * child, whose `wait` reaps it.
+ * child, whose `wait` reaps it. Compiled code is kept beside the bundle, for all amphorae of the machine.
  */
 export function bootScript(nodePath: string, bundlePath: string): string {
   return `#!/bin/sh
@@ -15,7 +17,7 @@ stop() {
   exit 0
 }
 trap stop TERM INT
-export NODE_COMPILE_CACHE=\${NODE_COMPILE_CACHE:-/run/livia/compile-cache}
+export NODE_COMPILE_CACHE=${quoted(join(dirname(bundlePath), '.compile-cache'))}
 while :; do
   ${quoted(nodePath)} --max-semi-space-size=1 ${quoted(bundlePath)} &
   agent=$!

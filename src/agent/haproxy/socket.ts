@@ -39,7 +39,7 @@ export function parseProc(text: string): MasterState | undefined {
   if (master === null) return undefined;
   const workers = [...text.matchAll(/^(\d+)\s+worker\s+(\d+)\s/gm)]
     .map(([, pid, reloads]) => ({ pid: Number(pid), reloads: Number(reloads) }))
-    .sort((one, other) => one.reloads - other.reloads);
+    .toSorted((one, other) => one.reloads - other.reloads);
   return { pid: Number(master[1]), reloads: Number(master[2]), failed: Number(master[3]) > 0, workers };
 }
 
