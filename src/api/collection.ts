@@ -35,7 +35,7 @@ export async function listAnswer<K extends ViewKind>(
   if (rows === undefined) return problem(400, `The marker '${wanted.query.marker}' is not known.`);
   return ok({
     [resource.many]: rows.map((row) => resource.render(row, wanted.only)),
-    [resource.links]: wanted.links(rows.map((row) => row.id)),
+    [resource.links]: wanted.links(rows.map((row) => ('id' in row ? row.id : 'None'))),
   });
 }
 

@@ -28,6 +28,8 @@ export interface Field<T = unknown> {
   readonly show?: false | ((row: never) => unknown);
   /** Not an attribute of the stored object: no filter and no sort key. */
   readonly stored?: false;
+  /** Another spelling of that field: filters and sorts as it does. */
+  readonly as?: string;
   /** A filter, and no sort key. */
   readonly sort?: false;
 }

@@ -109,7 +109,7 @@ function sortWishes(query: URLSearchParams): readonly { name: string; direction:
 function storedKey(table: Fields, name: string): string | undefined {
   const key = keysOf(table).get(name);
   const field = key === undefined ? undefined : table[key];
-  return field?.type.parse === undefined || field.stored === false ? undefined : key;
+  return field?.type.parse === undefined || field.stored === false ? undefined : (field.as ?? key);
 }
 
 function filtersOf(

@@ -32,6 +32,7 @@ import { loadBalancerRoutes } from './resources/load-balancers.ts';
 import { memberRoutes } from './resources/members.ts';
 import { poolRoutes } from './resources/pools.ts';
 import { providerRoutes } from './resources/providers.ts';
+import { quotaRoutes } from './resources/quotas.ts';
 import { reasonRoutes } from './resources/reasons.ts';
 import { versionRoutes } from './versions.ts';
 
@@ -123,6 +124,7 @@ function routesOf(api: Api): readonly Route[] {
     ...flavorRoutes(api),
     ...flavorProfileRoutes(api),
     ...providerRoutes(api),
+    ...quotaRoutes(api),
     ...amphoraRoutes(api),
     ...reasonRoutes(api),
   ];

@@ -7,6 +7,8 @@ type Sql = RawBuilder<unknown>;
 
 interface View {
   readonly table: AnyTable;
+  /** What names a row where it has no id. Such rows cannot be markers. */
+  readonly key?: string;
   /** Rows that are kept and never shown. */
   readonly hidden?: string;
   /** What the view shows around the object: for each field a subquery on the row `t`. */
@@ -71,6 +73,7 @@ const views: Readonly<Record<ViewKind, View>> = {
         sql`t.load_balancer_id in (select b.id from load_balancers b where b.project_id = ${id})`,
     },
   },
+  quota: { table: tables.quota, key: 'projectId' },
 };
 
 export function lists(db: Kysely<Database>): Lists {
@@ -80,7 +83,7 @@ export function lists(db: Kysely<Database>): Lists {
       return markerFound ? (rows as unknown as readonly Views[K][]) : undefined;
     },
     async show<K extends ViewKind>(kind: K, id: string) {
-      const { rows } = await page(db, views[kind], { filters: { id }, sort: [] });
+      const { rows } = await page(db, views[kind], { filters: { [views[kind].key ?? 'id']: id }, sort: [] });
       return rows[0] as Views[K] | undefined;
     },
   };
@@ -91,8 +94,13 @@ async function page(
   view: View,
   query: ListQuery,
 ): Promise<{ markerFound: boolean; rows: readonly unknown[] }> {
-  if (query.marker !== undefined && !isUuid(query.marker)) return { markerFound: false, rows: [] };
-  const sort = query.sort.map(({ key, descending }) => ({ value: sortValue(view.table, key), descending }));
+  if (query.marker !== undefined && (view.key !== undefined || !isUuid(query.marker)))
+    return { markerFound: false, rows: [] };
+  const tie = view.key === undefined ? [] : [{ key: view.key, descending: false }];
+  const sort = [...query.sort, ...tie].map(({ key, descending }) => ({
+    value: sortValue(view.table, key),
+    descending,
+  }));
   const conditions = [
     view.hidden === undefined ? sql`true` : sql`not (${sql.raw(view.hidden)})`,
     ...Object.entries(query.filters).map(([field, value]) => filter(view, field, value)),
@@ -108,7 +116,7 @@ async function page(
   const statement = sql<{ markerFound: boolean; rows: object[] }>`
     with marker as materialized (
       select ${sort.length > 0 ? sql.join(sort.map(({ value }, n) => sql`${value} as ${key(n)}`)) : sql``}
-      from ${table} t where t.id = ${query.marker ?? null}::uuid)
+      from ${table} t where ${query.marker === undefined ? sql`false` : sql`t.id = ${query.marker}::uuid`})
     select exists (select from marker) as marker_found,
       coalesce((select json_agg(r) from (
         select ${fieldsOf(view.table)}${sql.join(around, sql``)} from (

@@ -62,7 +62,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     lists: lists(db),
     amphorae: amphorae(db),
     flavors: flavors(db),
-    quotas: quotas(db),
+    quotas: quotas(db, options.quotaDefaults ?? {}),
     statistics: statistics(db),
     work,
     close: async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freshStore } from '../../test/database.ts';
-import { aLoadBalancer, aMember, aPool, aTree } from '../../test/trees.ts';
+import { aListener, aLoadBalancer, aMember, anL7Policy, anL7Rule, aPool, aTree } from '../../test/trees.ts';
 import { quotaMet } from '../lb/problems.ts';
 import type { Tree } from '../lb/tree.ts';
 import type { Store } from './store.ts';
@@ -94,5 +94,31 @@ describe('the quota of a project', () => {
     const pool = aPool({ id: randomUUID(), projectId, loadBalancerId: tree.loadBalancer.id });
     expect(await store.trees.create({ ...tree, pools: [pool] })).toEqual(quotaMet('Pool'));
     expect(await store.trees.read(tree.loadBalancer.id)).toBeUndefined();
+  });
+
+  it('does not count the policies and rules that come with a new load balancer', async () => {
+    const projectId = randomUUID();
+    await store.quotas.set(projectId, { l7Policy: 0, l7Rule: 0 });
+    const tree = lb(projectId);
+    const below = { projectId, loadBalancerId: tree.loadBalancer.id };
+    const listener = aListener({ id: randomUUID(), ...below });
+    const policy = anL7Policy({ id: randomUUID(), projectId, listenerId: listener.id });
+    const rule = anL7Rule({ id: randomUUID(), projectId, l7PolicyId: policy.id });
+    const whole = { ...tree, listeners: [listener], l7Policies: [policy], l7Rules: [rule] };
+    expect(await store.trees.create(whole)).toBeUndefined();
+    const more = await store.trees.change(tree.loadBalancer.id, (before) => ({
+      tree: { ...whole, ...before, l7Rules: [rule, anL7Rule({ ...rule, id: randomUUID() })] },
+      answer: 'done',
+    }));
+    expect(more).toEqual(quotaMet('L7 Rule'));
+  });
+
+  it('has a record from the first check on, which a reset keeps', async () => {
+    const projectId = randomUUID();
+    expect(await store.quotas.reset(projectId)).toMatchObject({ status: 404 });
+    await store.trees.create(lb(projectId));
+    expect(await store.quotas.reset(projectId)).toBeUndefined();
+    expect(await store.quotas.reset(projectId)).toBeUndefined();
+    expect(await store.lists.show('quota', projectId)).toMatchObject({ projectId, loadBalancer: null });
   });
 });

@@ -1,5 +1,6 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import { type DisplayName, type Problem, quotaMet } from '../lb/problems.ts';
+import { type DisplayName, notFound, type Problem, quotaMet } from '../lb/problems.ts';
+import { transaction } from './refusals.ts';
 import { type Database, tables } from './schema.ts';
 import type { QuotaLimits, Quotas, ResourceKind } from './store.ts';
 
@@ -15,32 +16,51 @@ const displayNames: Readonly<Record<ResourceKind, DisplayName>> = {
   l7Rule: 'L7 Rule',
 };
 const kinds = Object.keys(displayNames) as ResourceKind[];
+const unlimited = Object.fromEntries(kinds.map((kind) => [kind, -1])) as QuotaDefaults;
 const noLimits = Object.fromEntries(kinds.map((kind) => [kind, null])) as QuotaLimits;
 
-export function quotas(db: Kysely<Database>): Quotas {
+export function quotas(db: Kysely<Database>, defaults: Partial<QuotaDefaults>): Quotas {
   return {
-    of: (projectId) => limitsOf(db, projectId),
-    async set(projectId, changes) {
-      if (Object.keys(changes).length === 0) return;
-      await db
-        .insertInto('quotas')
-        .values({ ...noLimits, ...changes, projectId })
-        .onConflict((conflict) => conflict.column('projectId').doUpdateSet(changes))
-        .execute();
-    },
+    defaults: { ...unlimited, ...defaults },
+    of: async (projectId) =>
+      projectId.includes('\0') ? noLimits : ((await limitsOf(db, projectId)) ?? noLimits),
+    set: (projectId, changes) =>
+      transaction(db, (trx) =>
+        trx
+          .insertInto('quotas')
+          .values({ ...noLimits, ...changes, projectId })
+          .onConflict((conflict) => conflict.column('projectId').doUpdateSet({ ...changes, projectId }))
+          .returning(kinds)
+          .executeTakeFirstOrThrow(),
+      ),
     async reset(projectId) {
-      await db.deleteFrom('quotas').where('projectId', '=', projectId).execute();
+      const missing = notFound('Quotas', projectId);
+      if (projectId.includes('\0')) return missing;
+      const rows = await db
+        .updateTable('quotas')
+        .set(noLimits)
+        .where('projectId', '=', projectId)
+        .returning('projectId')
+        .execute();
+      return rows.length === 0 ? missing : undefined;
     },
   };
 }
 
-async function limitsOf(db: Kysely<Database>, projectId: string): Promise<QuotaLimits> {
-  const row = await db
-    .selectFrom('quotas')
-    .select(kinds)
-    .where('projectId', '=', projectId)
-    .executeTakeFirst();
-  return row ?? noLimits;
+async function limitsOf(db: Kysely<Database>, projectId: string): Promise<QuotaLimits | undefined> {
+  return db.selectFrom('quotas').select(kinds).where('projectId', '=', projectId).executeTakeFirst();
+}
+
+/** The limits of a project, which from now on has a record of its own. */
+async function recordedLimits(trx: Transaction<Database>, projectId: string): Promise<QuotaLimits> {
+  const own = await limitsOf(trx, projectId);
+  if (own !== undefined) return own;
+  await trx
+    .insertInto('quotas')
+    .values({ ...noLimits, projectId })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  return (await limitsOf(trx, projectId)) ?? noLimits;
 }
 
 /**
@@ -55,7 +75,7 @@ export async function checkQuotas(
 ): Promise<Problem | undefined> {
   const growing = kinds.filter((kind) => (growth[kind] ?? 0) > 0);
   if (growing.length === 0) return undefined;
-  const own = await limitsOf(trx, projectId);
+  const own = await recordedLimits(trx, projectId);
   const limited = growing
     .map((kind) => ({ kind, limit: own[kind] ?? defaults[kind] ?? -1 }))
     .filter(({ limit }) => limit >= 0);

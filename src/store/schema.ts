@@ -259,6 +259,21 @@ const flavorProfile: Table<FlavorProfile> = {
   hiddenColumns: {},
 };
 
+const quota: Table<QuotaLimits & { readonly projectId: string }> = {
+  name: 'quotas',
+  fields: {
+    projectId: 'text',
+    loadBalancer: 'number?',
+    listener: 'number?',
+    pool: 'number?',
+    member: 'number?',
+    healthMonitor: 'number?',
+    l7Policy: 'number?',
+    l7Rule: 'number?',
+  },
+  hiddenColumns: {},
+};
+
 export const tables = {
   loadBalancer,
   listener,
@@ -270,4 +285,5 @@ export const tables = {
   amphora,
   flavor,
   flavorProfile,
+  quota,
 };

@@ -84,6 +84,7 @@ export interface Views {
   flavor: Flavor;
   flavorProfile: FlavorProfile;
   amphora: Amphora;
+  quota: QuotaLimits & { readonly projectId: string };
 }
 export type ViewKind = keyof Views;
 
@@ -108,8 +109,9 @@ export interface ListQuery {
 }
 
 export interface Lists {
-  /** One SQL statement. Undefined when the marker is unknown. DELETED rows are never listed. */
+  /** One SQL statement. Undefined when the marker is unknown, as any is to rows without an id. DELETED rows are never listed. */
   list<K extends ViewKind>(kind: K, query: ListQuery): Promise<readonly Views[K][] | undefined>;
+  /** By the key of the row: its id, or what it has instead. */
   show<K extends ViewKind>(kind: K, id: string): Promise<Views[K] | undefined>;
 }
 
@@ -141,10 +143,13 @@ export interface Flavors {
 export type QuotaLimits = Readonly<Record<ResourceKind, number | null>>;
 
 export interface Quotas {
+  /** What null means. */
+  readonly defaults: Readonly<Record<ResourceKind, number>>;
   of(projectId: string): Promise<QuotaLimits>;
-  set(projectId: string, changes: Partial<QuotaLimits>): Promise<void>;
-  /** Back to the defaults. */
-  reset(projectId: string): Promise<void>;
+  /** Makes the record of the project if it has none, as the first load balancer does. Gives all its limits. */
+  set(projectId: string, changes: Partial<QuotaLimits>): Promise<QuotaLimits | Problem>;
+  /** Back to the defaults. Problem: the project has no record (404). */
+  reset(projectId: string): Promise<Problem | undefined>;
 }
 
 export interface TrafficSample {

@@ -44,7 +44,8 @@ export function trees(db: Kysely<Database>, quotaDefaults: Partial<QuotaDefaults
     async create(tree) {
       const refusal = await transaction(db, async (trx) => {
         const { id, projectId, flavorId } = tree.loadBalancer;
-        const growth = growthBetween({ ...tree, ...nothingBelow }, tree);
+        // Octavia counts everything in a whole load balancer but its policies and rules.
+        const { l7Policy: _, l7Rule: __, ...growth } = growthBetween({ ...tree, ...nothingBelow }, tree);
         const overQuota = await checkQuotas(trx, projectId, { ...growth, loadBalancer: 1 }, quotaDefaults);
         if (overQuota) return overQuota;
         if (flavorId !== null && !(await holdFlavor(trx, flavorId)))
