@@ -80,13 +80,12 @@ export function applier(options: ApplierOptions) {
   ): Promise<Change> {
     const fingerprint = files.fingerprint(text);
     if (haproxy.alive() && (await files.running()) === fingerprint) return 'none';
+    await haproxy.settled(made.maxReloads);
     const version = await files.write(text);
     await options.beforeChange();
     await saveServerState(tree);
     const change = haproxy.alive() ? 'reload' : 'start';
-    await files.adopt(version, fingerprint, () =>
-      change === 'reload' ? haproxy.reload(made.maxReloads) : haproxy.start(),
-    );
+    await files.adopt(version, fingerprint, () => (change === 'reload' ? haproxy.reload() : haproxy.start()));
     return change;
   }
 

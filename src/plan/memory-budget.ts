@@ -11,7 +11,7 @@
 const kiB = 1024;
 const miB = 1024 * kiB;
 
-/** Measured on HAProxy 2.6 with OpenSSL 3: see the figures in docs/architecture.md. */
+/** Measured on HAProxy 2.6.12 with OpenSSL 3.0, rounded up. */
 const workerBaseBytes = 8 * miB;
 const certificateBytes = 21 * kiB;
 const serverBytes = 8 * kiB;

@@ -5,7 +5,7 @@ import type { RenderedHaproxy } from '../../plan/haproxy/render.ts';
 import { writeWhole } from '../../platform/files.ts';
 import { tryRun } from '../../platform/run.ts';
 import type { AgentPaths } from '../paths.ts';
-import { HaproxyRefusal } from './refusal.ts';
+import { failureOf } from './refusal.ts';
 
 /**
  * The versions of HAProxy's configuration: each a whole directory, written and checked before the link `current`
@@ -45,7 +45,7 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
       await writeFile(paths.serverState, '1\n', { flag: 'a', mode: 0o600 });
     },
 
-    /** Writes a version and has HAProxy check it. Throws `HaproxyRefusal`, with nothing changed. */
+    /** Writes a version and has HAProxy check it. Throws, with nothing changed. */
     async write(rendered: RenderedHaproxy): Promise<string> {
       const version = String(Math.max(0, ...(await numbers())) + 1);
       const folder = directory(version);
@@ -66,7 +66,7 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
       ]);
       if (check.code === 0) return version;
       await rm(folder, { recursive: true });
-      throw new HaproxyRefusal(check.stderr);
+      throw failureOf(check.stderr, 'HAProxy could not check its configuration');
     },
 
     /**

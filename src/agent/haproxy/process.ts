@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { open, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentPaths } from '../paths.ts';
-import { HaproxyRefusal } from './refusal.ts';
+import { failureOf } from './refusal.ts';
 import { ask, type MasterState, parseProc } from './socket.ts';
 
 const pollMs = 5;
@@ -38,20 +38,21 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
   const saidSince = async (offset: number): Promise<string> =>
     (await readFile(paths.log)).subarray(offset).toString();
 
-  /** Waits until a worker that was not there `before` is READY. Throws `HaproxyRefusal` when that cannot be. */
+  /** Waits until a worker that was not there `before` is READY. */
   async function ready(before: MasterState | undefined, logOffset: number): Promise<void> {
     const old = new Set(before?.workers.map((worker) => worker.pid));
     for (let waitedMs = 0; waitedMs < readyLimitMs; waitedMs += pollMs) {
-      if (pid === undefined || !(await isHaproxy(pid))) throw new HaproxyRefusal(await saidSince(logOffset));
+      if (pid === undefined || !(await isHaproxy(pid)))
+        throw failureOf(await saidSince(logOffset), 'HAProxy ended');
       const now = await state();
       if (now !== undefined && (before === undefined || now.reloads > before.reloads)) {
-        if (now.failed) throw new HaproxyRefusal(await saidSince(logOffset));
+        if (now.failed) throw failureOf(await saidSince(logOffset), 'HAProxy could not reload');
         const worker = now.workers.find((candidate) => candidate.reloads === 0 && !old.has(candidate.pid));
         if (worker !== undefined && (await answers(worker.pid))) return;
       }
       await sleep(pollMs);
     }
-    throw new HaproxyRefusal(`not ready after ${readyLimitMs / 1000} s: ${await saidSince(logOffset)}`);
+    throw new Error(`HAProxy is not ready after ${readyLimitMs / 1000} s`);
   }
 
   function died(): void {
@@ -126,22 +127,27 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
     },
 
     /**
-     * Has it load the current version. Not before at most `maxReloads` + 1 workers live, so that the memory budget
-     * holds. Throws `HaproxyRefusal`; the workers of before then go on.
+     * Waits until at most `maxReloads` + 1 workers live: before that neither a check nor a reload may start, so that
+     * the memory budget holds.
      */
-    async reload(maxReloads: number): Promise<void> {
-      let before = await state();
-      for (let tries = 0; before === undefined || before.workers.length > maxReloads + 1; tries += 1) {
+    async settled(maxReloads: number): Promise<void> {
+      for (let tries = 0; pid !== undefined; tries += 1) {
+        const now = await state();
+        if (now !== undefined && now.workers.length <= maxReloads + 1) return;
         // mworker-max-reloads has told the eldest to go; after a second nobody waits for it any longer.
-        const eldest = before?.workers.at(-1);
+        const eldest = now?.workers.at(-1);
         if (tries > 100 && eldest !== undefined) signal(eldest.pid, 'SIGKILL');
-        if (tries > 600) throw new HaproxyRefusal('the master of HAProxy does not answer');
+        if (tries > 600) throw new Error('the master of HAProxy does not answer');
         await sleep(10);
-        before = await state();
       }
+    },
+
+    /** Has it load the current version. Throws `HaproxyRefusal`; the workers of before then go on. */
+    async reload(): Promise<void> {
       if ((await logSize()) > largestLogBytes) await truncate(paths.log);
       const offset = await logSize();
-      if (pid === undefined) throw new HaproxyRefusal('HAProxy has died');
+      const before = await state();
+      if (pid === undefined || before === undefined) throw new Error('the master of HAProxy does not answer');
       signal(pid, 'SIGUSR2');
       await ready(before, offset);
     },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { id } from '../../plan/haproxy/wanted.fixture.ts';
-import { blame, HaproxyRefusal } from './refusal.ts';
+import { blame, failureOf, HaproxyRefusal } from './refusal.ts';
 
 const sections = [
   { from: 10, to: 20, listenerId: id('l', 1), poolId: null },
@@ -32,6 +32,11 @@ describe('a refusal of HAProxy', () => {
     const said = `${alert('[haproxy.main()] Cannot raise FD limit to 26377, limit is 20000.')}${fatal}`;
     expect(blame(said, sections).size).toBe(0);
     expect(new HaproxyRefusal(said).message).toContain('Cannot raise FD limit to 26377');
-    expect(new HaproxyRefusal('Killed').message).toBe('HAProxy gave no reason: Killed');
+  });
+
+  it('is none when HAProxy said nothing: then something befell it', () => {
+    expect(failureOf(fatal, 'HAProxy ended')).not.toBeInstanceOf(HaproxyRefusal);
+    expect(failureOf('', 'HAProxy ended').message).toBe('HAProxy ended: it said nothing');
+    expect(failureOf(alert('config : no'), 'HAProxy ended')).toBeInstanceOf(HaproxyRefusal);
   });
 });

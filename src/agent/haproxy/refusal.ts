@@ -1,12 +1,22 @@
 import type { Section } from '../../plan/haproxy/render.ts';
 
-/** HAProxy would not take a configuration, or could not serve it. `said` are its own lines. */
+/** A configuration cannot be served. `said` are HAProxy's own lines, or a sentence when it was not even asked. */
 export class HaproxyRefusal extends Error {
   readonly said: string;
   constructor(said: string) {
     super(firstReason(said));
     this.said = said;
   }
+}
+
+/**
+ * The failure of a HAProxy that said this: a refusal when it gave a reason; else something befell it, such as a kill
+ * for want of memory, and the same may well succeed later.
+ */
+export function failureOf(said: string, event: string): Error {
+  return [...alerts(said)].length > 0
+    ? new HaproxyRefusal(said)
+    : new Error(`${event}: ${said.trim().slice(-300) || 'it said nothing'}`);
 }
 
 /** Lines that say only that there were others. */
@@ -27,7 +37,7 @@ const tidy = (text: string): string =>
 
 function firstReason(said: string): string {
   for (const text of alerts(said)) return `HAProxy: ${tidy(text)}`;
-  return `HAProxy gave no reason: ${said.trim().slice(-300)}`;
+  return said;
 }
 
 /**
