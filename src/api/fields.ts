@@ -39,6 +39,13 @@ export type Fields = Readonly<Record<string, Field>>;
 /** Keeps the table's literal types, from which those of the values come. */
 export const fields = <const F extends Fields>(table: F): F => table;
 
+/** The table less some of its fields. */
+export function without<F extends Fields, K extends keyof F>(table: F, ...keys: readonly K[]): Omit<F, K> {
+  return Object.fromEntries(
+    Object.entries(table).filter(([key]) => !keys.some((other) => other === key)),
+  ) as unknown as Omit<F, K>;
+}
+
 type ValueOf<F> = F extends { readonly type: Type<infer T> } ? T : never;
 type NullOf<F, K extends string> = F extends { readonly [P in K]: infer N }
   ? N extends symbol

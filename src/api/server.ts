@@ -30,6 +30,7 @@ import { l7RuleRoutes } from './resources/l7-rules.ts';
 import { listenerRoutes } from './resources/listeners.ts';
 import { loadBalancerRoutes } from './resources/load-balancers.ts';
 import { memberRoutes } from './resources/members.ts';
+import { newLoadBalancerRoute } from './resources/new-load-balancers.ts';
 import { poolRoutes } from './resources/pools.ts';
 import { providerRoutes } from './resources/providers.ts';
 import { quotaRoutes } from './resources/quotas.ts';
@@ -115,6 +116,7 @@ function routesOf(api: Api): readonly Route[] {
   return [
     ...versionRoutes(),
     ...loadBalancerRoutes(api),
+    newLoadBalancerRoute(api),
     ...listenerRoutes(api),
     ...poolRoutes(api),
     ...memberRoutes(api),

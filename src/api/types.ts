@@ -264,7 +264,7 @@ export function instant(): Type<Date> {
 }
 
 /** Ids of other objects, as `[{"id": …}]`; only the service says them. `sent`: the answer to a client that tries. */
-export function references(sent: string, status: 400 | 501 = 400): Type<readonly never[]> {
+export function references(sent: string): Type<readonly never[]> {
   return {
     schema: {
       type: 'array',
@@ -272,7 +272,7 @@ export function references(sent: string, status: 400 | 501 = 400): Type<readonly
     },
     read: (raw, at) => {
       if (!Array.isArray(raw)) return refuse(at, raw, 'Value should be a list');
-      return raw.length === 0 ? [] : problem(status, sent);
+      return raw.length === 0 ? [] : problem(400, sent);
     },
   };
 }

@@ -153,7 +153,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     of: { kind: 'loadBalancer', id: loadBalancerId },
     missing: notFound('Load Balancer', loadBalancerId),
     decide: (tree, circumstances) => createListener(tree, wish, circumstances),
-    outside: ({ answer }) => secretsProblem(api, request, answer, answer),
+    outside: ({ answer }) => listenerSecretsProblem(api, request, answer, answer),
     show: listenerView,
   });
   return objectAnswer(listeners, listener, 201);
@@ -169,14 +169,14 @@ async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     of: { kind: 'listener', id },
     missing: notFound('Listener', id),
     decide: (tree, circumstances) => updateListener(tree, id, changes, circumstances),
-    outside: ({ answer }) => secretsProblem(api, request, changes, answer),
+    outside: ({ answer }) => listenerSecretsProblem(api, request, changes, answer),
     show: listenerView,
   });
   return objectAnswer(listeners, listener, 200);
 }
 
 /** The certificates that were sent, and the authority the listener will have, stored or sent. */
-async function secretsProblem(
+export async function listenerSecretsProblem(
   { secrets }: Api,
   { caller }: ApiRequest,
   sent: Partial<Pick<Listener, 'defaultTlsContainerRef' | 'sniContainerRefs'>>,

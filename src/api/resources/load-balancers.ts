@@ -1,21 +1,19 @@
 import type { LoadBalancer } from '../../lb/load-balancer.ts';
-import { deleteLoadBalancer, newLoadBalancer, updateLoadBalancer } from '../../lb/load-balancer-rules.ts';
-import { cloudObjectNotFound, isProblem, notFound, type Problem, problem } from '../../lb/problems.ts';
-import { created, updated } from '../bodies.ts';
+import { deleteLoadBalancer, updateLoadBalancer } from '../../lb/load-balancer-rules.ts';
+import { cloudObjectNotFound, isProblem, notFound, type Problem } from '../../lb/problems.ts';
+import { updated } from '../bodies.ts';
 import { carry } from '../change.ts';
 import { found } from '../collection.ts';
-import { type Created, fields, idObjects, object, refused } from '../fields.ts';
-import { flavorData } from '../flavor-data.ts';
+import { fields, idObjects, object, refused } from '../fields.ts';
 import { authorize } from '../policy.ts';
-import { providerProblem } from '../providers.ts';
 import { type Answer, type Api, type ApiRequest, ok, type Route, strayQuery } from '../request.ts';
 import { common, described, id, named, resource } from '../resource.ts';
 import { listRoute, objectAnswer, showRoute } from '../routes.ts';
 import { statisticsOf } from '../statistics.ts';
 import { statusTree } from '../status-tree.ts';
-import { ipAddress, isTrue, list, oneOf, references, text, uuid, uuidOf } from '../types.ts';
-import { planVip, takeVip, type VipPlan } from '../vip.ts';
+import { ipAddress, isTrue, list, oneOf, text, uuid, uuidOf } from '../types.ts';
 import { loadBalancerView } from '../views.ts';
+import { wholeListeners, wholePools } from './whole-load-balancer.ts';
 
 const vipId = fields({ field: { type: uuid(), post: 'optional' } }).field;
 
@@ -70,17 +68,17 @@ export const loadBalancers = resource({
     provider: { type: text({ max: 64 }), post: 'optional', nullOnPost: 'amphora' },
     flavorId: { type: uuid(), post: 'optional', nullOnPost: refused },
     availabilityZone: { type: text({ max: 255 }), post: 'optional', nullOnPost: refused },
-    listenerIds: {
-      type: references('Creating listeners together with their load balancer is not supported yet.', 501),
-      api: 'listeners',
+    listeners: {
+      type: wholeListeners,
       post: 'optional',
+      default: [],
       nullOnPost: [],
       show: (row: { readonly listenerIds: readonly string[] }) => idObjects(row.listenerIds),
     },
-    poolIds: {
-      type: references('Creating pools together with their load balancer is not supported yet.', 501),
-      api: 'pools',
+    pools: {
+      type: wholePools,
       post: 'optional',
+      default: [],
       nullOnPost: [],
       show: (row: { readonly poolIds: readonly string[] }) => idObjects(row.poolIds),
     },
@@ -93,7 +91,6 @@ export function loadBalancerRoutes(api: Api): readonly Route[] {
   return [
     listRoute(api, loadBalancers, all, 'loadbalancer'),
     showRoute(api, loadBalancers, one, 'loadbalancer:get_one'),
-    { method: 'POST', path: all, handle: (request) => create(api, request) },
     { method: 'PUT', path: one, handle: (request) => update(api, request) },
     { method: 'DELETE', path: one, handle: (request) => remove(api, request) },
     { method: 'GET', path: `${one}/status`, handle: (request) => status(api, request) },
@@ -102,85 +99,8 @@ export function loadBalancerRoutes(api: Api): readonly Route[] {
   ];
 }
 
-async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> {
-  const values = created(loadBalancers, request);
-  if (isProblem(values)) return values;
-  const { caller } = request;
-  const projectId = values.projectId ?? values.tenantId ?? caller.projectId;
-  if (projectId === null) return problem(400, 'Validation failure: a load balancer needs a project_id.');
-  const denied =
-    authorize(caller, 'loadbalancer:post', projectId) ??
-    (values.vipSgIds === undefined
-      ? undefined
-      : authorize(caller, 'loadbalancer:post:vip_sg_ids', projectId));
-  if (denied !== undefined) return denied;
-  const plan = await planVip(api.networking, values, caller.token);
-  if (isProblem(plan)) return plan;
-  const missing = await missingInNetwork(api, request, values);
-  if (missing !== undefined) return missing;
-  const kind = await kindOf(api, values);
-  if (isProblem(kind)) return kind;
-  return build(api, values, { ...kind, plan, projectId });
-}
-
-/** Takes the VIP and writes the load balancer down; gives the port back when that is refused. */
-async function build(
-  api: Api,
-  values: Created<typeof loadBalancers.fields>,
-  { plan, projectId, provider, flavorId }: Kind & { plan: VipPlan; projectId: string },
-): Promise<Answer | Problem> {
-  const loadBalancerId = api.newId();
-  const vip = await takeVip(api.networking, plan, values, { loadBalancerId, projectId });
-  if (isProblem(vip)) return vip;
-  const inheritedQos = values.vipQosPolicyId === undefined ? plan.port?.qosPolicyId : values.vipQosPolicyId;
-  const { name, description, adminStateUp, tags, vipSgIds = [] } = values;
-  const tree = newLoadBalancer(
-    { name, description, adminStateUp, tags, vipSgIds, vipQosPolicyId: inheritedQos ?? null },
-    {
-      ...vip,
-      id: loadBalancerId,
-      projectId,
-      provider,
-      flavorId,
-      vipVnicType: 'normal',
-      availabilityZone: null,
-      topology: 'SINGLE',
-    },
-    { now: api.clock() },
-  );
-  const refusal = await api.store.trees.create(tree);
-  if (refusal === undefined) return objectAnswer(loadBalancers, loadBalancerView(tree), 201);
-  if (vip.vipPortOwned) await api.networking.removePort(vip.vipPortId);
-  return refusal;
-}
-
-interface Kind {
-  readonly provider: string;
-  readonly flavorId: string | null;
-}
-
-/** The provider, from what was sent, the flavor, or the deployment; all three must go together. */
-async function kindOf(
-  api: Api,
-  { provider, flavorId, availabilityZone }: Created<typeof loadBalancers.fields>,
-): Promise<Kind | Problem> {
-  const flavor = flavorId === undefined ? undefined : await api.store.lists.show('flavor', flavorId);
-  if (flavorId !== undefined && flavor === undefined) return cloudObjectNotFound('Flavor', flavorId);
-  if (flavor?.enabled === false) return problem(400, `Flavor ${flavor.id} is disabled.`);
-  // Zones are not offered so far, so none can be named.
-  if (availabilityZone !== undefined) return cloudObjectNotFound('Availability Zone', availabilityZone);
-  const profile = flavor && (await api.store.lists.show('flavorProfile', flavor.flavorProfileId));
-  if (profile !== undefined && provider !== undefined && provider !== profile.providerName) {
-    return problem(400, `Flavor ${flavorId} is of provider '${profile.providerName}', not of '${provider}'.`);
-  }
-  const resolved = provider ?? profile?.providerName ?? api.config.defaultProvider;
-  const wrong =
-    providerProblem(api.config, resolved) ??
-    (profile && (await flavorData(api, resolved, profile.flavorData)));
-  return isProblem(wrong) ? wrong : { provider: resolved, flavorId: flavorId ?? null };
-}
-
-async function missingInNetwork(
+/** The first object of the network that is named and not there. */
+export async function missingInNetwork(
   { networking }: Api,
   { caller }: ApiRequest,
   {

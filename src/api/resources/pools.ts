@@ -157,7 +157,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     missing: notFound(of.kind === 'listener' ? 'Listener' : 'Load Balancer', of.id),
     decide: (tree, circumstances) =>
       createPool(tree, { ...wish, listenerId, loadBalancerNamed: loadBalancerId !== null }, circumstances),
-    outside: ({ answer }) => secretsProblem(api, request, answer, answer),
+    outside: ({ answer }) => poolSecretsProblem(api, request, answer, answer),
     show: poolView,
   });
   return objectAnswer(pools, pool, 201);
@@ -173,14 +173,14 @@ async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     of: { kind: 'pool', id },
     missing: notFound('Pool', id),
     decide: (tree, circumstances) => updatePool(tree, id, changes, circumstances),
-    outside: ({ answer }) => secretsProblem(api, request, changes, answer),
+    outside: ({ answer }) => poolSecretsProblem(api, request, changes, answer),
     show: poolView,
   });
   return objectAnswer(pools, pool, 200);
 }
 
 /** The client certificate that was sent, and the authority the pool will have, stored or sent. */
-async function secretsProblem(
+export async function poolSecretsProblem(
   { secrets }: Api,
   { caller }: ApiRequest,
   sent: Partial<Pick<Pool, 'tlsContainerRef'>>,

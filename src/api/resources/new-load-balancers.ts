@@ -1,0 +1,139 @@
+import { newLoadBalancer } from '../../lb/load-balancer-rules.ts';
+import { cloudObjectNotFound, isProblem, type Problem, problem } from '../../lb/problems.ts';
+import type { Tree } from '../../lb/tree.ts';
+import { wholeLoadBalancer } from '../../lb/whole-load-balancer.ts';
+import { created } from '../bodies.ts';
+import type { Created } from '../fields.ts';
+import { flavorData } from '../flavor-data.ts';
+import { authorize } from '../policy.ts';
+import { providerProblem } from '../providers.ts';
+import type { Answer, Api, ApiRequest, Route } from '../request.ts';
+import { planVip, takeVip, type VipPlan } from '../vip.ts';
+import { loadBalancerView } from '../views.ts';
+import { listenerSecretsProblem } from './listeners.ts';
+import { loadBalancers, missingInNetwork } from './load-balancers.ts';
+import { poolSecretsProblem } from './pools.ts';
+import { writtenOut } from './whole-load-balancer.ts';
+
+export function newLoadBalancerRoute(api: Api): Route {
+  return { method: 'POST', path: '/v2/lbaas/loadbalancers', handle: (request) => create(api, request) };
+}
+
+/** POST of a load balancer, with all that is wished below it. */
+async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const values = created(loadBalancers, request);
+  if (isProblem(values)) return values;
+  const { caller } = request;
+  const projectId = values.projectId ?? values.tenantId ?? caller.projectId;
+  if (projectId === null) return problem(400, 'Validation failure: a load balancer needs a project_id.');
+  const denied =
+    authorize(caller, 'loadbalancer:post', projectId) ??
+    (values.vipSgIds === undefined
+      ? undefined
+      : authorize(caller, 'loadbalancer:post:vip_sg_ids', projectId));
+  if (denied !== undefined) return denied;
+  const plan = await planVip(api.networking, values, caller.token);
+  if (isProblem(plan)) return plan;
+  const missing = await missingInNetwork(api, request, values);
+  if (missing !== undefined) return missing;
+  const kind = await kindOf(api, values);
+  if (isProblem(kind)) return kind;
+  return build(api, request, values, { ...kind, plan, projectId });
+}
+
+/** Takes the VIP and writes the load balancer down; gives the port back when that is refused. */
+async function build(
+  api: Api,
+  request: ApiRequest,
+  values: Created<typeof loadBalancers.fields>,
+  { plan, projectId, provider, flavorId }: Kind & { plan: VipPlan; projectId: string },
+): Promise<Answer | Problem> {
+  const loadBalancerId = api.newId();
+  const vip = await takeVip(api.networking, plan, values, { loadBalancerId, projectId });
+  if (isProblem(vip)) return vip;
+  const inheritedQos = values.vipQosPolicyId === undefined ? plan.port?.qosPolicyId : values.vipQosPolicyId;
+  const { name, description, adminStateUp, tags, vipSgIds = [] } = values;
+  const bare = newLoadBalancer(
+    { name, description, adminStateUp, tags, vipSgIds, vipQosPolicyId: inheritedQos ?? null },
+    {
+      ...vip,
+      id: loadBalancerId,
+      projectId,
+      provider,
+      flavorId,
+      vipVnicType: 'normal',
+      availabilityZone: null,
+      topology: 'SINGLE',
+    },
+    { now: api.clock() },
+  );
+  const giveBack = async (): Promise<void> => {
+    if (vip.vipPortOwned) await api.networking.removePort(vip.vipPortId);
+  };
+  const tree = await withAllBelow(api, request, bare, values).catch(async (error: unknown) => {
+    await giveBack();
+    throw error;
+  });
+  if (isProblem(tree)) {
+    await giveBack();
+    return tree;
+  }
+  const refusal = await api.store.trees.create(tree);
+  if (refusal !== undefined) {
+    await giveBack();
+    return refusal;
+  }
+  const shown = loadBalancers.render(loadBalancerView(tree));
+  return { status: 201, body: { loadbalancer: { ...shown, ...writtenOut(tree) } } };
+}
+
+/** The tree with what is wished below the load balancer, and every certificate in it looked at. */
+async function withAllBelow(
+  api: Api,
+  request: ApiRequest,
+  bare: Tree,
+  { listeners, pools }: Created<typeof loadBalancers.fields>,
+): Promise<Tree | Problem> {
+  const { deployment } = api.config;
+  const tree = wholeLoadBalancer(
+    bare,
+    { listeners, pools },
+    { now: bare.loadBalancer.createdAt, newId: api.newId, deployment },
+  );
+  if (isProblem(tree)) return tree;
+  for (const pool of tree.pools) {
+    const wrong = await poolSecretsProblem(api, request, pool, pool);
+    if (wrong !== undefined) return wrong;
+  }
+  for (const listener of tree.listeners) {
+    const wrong = await listenerSecretsProblem(api, request, listener, listener);
+    if (wrong !== undefined) return wrong;
+  }
+  return tree;
+}
+
+interface Kind {
+  readonly provider: string;
+  readonly flavorId: string | null;
+}
+
+/** The provider, from what was sent, the flavor, or the deployment; all three must go together. */
+async function kindOf(
+  api: Api,
+  { provider, flavorId, availabilityZone }: Created<typeof loadBalancers.fields>,
+): Promise<Kind | Problem> {
+  const flavor = flavorId === undefined ? undefined : await api.store.lists.show('flavor', flavorId);
+  if (flavorId !== undefined && flavor === undefined) return cloudObjectNotFound('Flavor', flavorId);
+  if (flavor?.enabled === false) return problem(400, `Flavor ${flavor.id} is disabled.`);
+  // Zones are not offered so far, so none can be named.
+  if (availabilityZone !== undefined) return cloudObjectNotFound('Availability Zone', availabilityZone);
+  const profile = flavor && (await api.store.lists.show('flavorProfile', flavor.flavorProfileId));
+  if (profile !== undefined && provider !== undefined && provider !== profile.providerName) {
+    return problem(400, `Flavor ${flavorId} is of provider '${profile.providerName}', not of '${provider}'.`);
+  }
+  const resolved = provider ?? profile?.providerName ?? api.config.defaultProvider;
+  const wrong =
+    providerProblem(api.config, resolved) ??
+    (profile && (await flavorData(api, resolved, profile.flavorData)));
+  return isProblem(wrong) ? wrong : { provider: resolved, flavorId: flavorId ?? null };
+}
