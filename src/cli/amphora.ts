@@ -48,7 +48,19 @@ async function enter(amphora: Amphora, place: Place): Promise<readonly string[]>
     });
   });
   const pid = String(Number.parseInt(text, 10));
-  return [...place.inside, 'nsenter', '--target', pid, '--net', '--mount', '--pid', '--uts', '--'];
+  return [
+    ...place.inside,
+    'nsenter',
+    '--target',
+    pid,
+    '--net',
+    '--mount',
+    '--pid',
+    '--uts',
+    '--root',
+    '--wd',
+    '--',
+  ];
 }
 
 /** A shell, or the given command, inside the amphora and on this terminal. Gives its exit code. */

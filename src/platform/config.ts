@@ -16,5 +16,5 @@ export async function loadConfig<S extends TSchema>(schema: S, path: string): Pr
     const first = Value.Errors(schema, value)[0];
     throw new Error(`${path}: ${first?.instancePath || '/'} ${first?.message ?? 'is not as expected'}`);
   }
-  return value as Static<S>;
+  return value;
 }

@@ -48,7 +48,7 @@ async function boot(change: Partial<InstanceSpec>): Promise<InstanceSpec & { pid
   return { ...spec, pid };
 }
 const within = (pid: number, ...command: string[]) =>
-  run(['nsenter', `--target=${pid}`, '--net', '--mount', '--pid', '--uts', ...command]);
+  run(['nsenter', `--target=${pid}`, '--net', '--mount', '--pid', '--uts', '--root', '--wd', ...command]);
 const holder = async () => Number.parseInt(await readFile(join(stateDir, 'holder'), 'utf8'), 10);
 
 describe('an instance', () => {
