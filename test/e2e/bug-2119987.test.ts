@@ -41,15 +41,7 @@ afterAll(async () => {
 });
 
 it('uploads the key of the amphora-backdoor and finds the service project', async () => {
-  await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')]).catch(async () => {
-    // No ssh on this machine: any public key of the right form will do, nobody logs in with it.
-    await run([
-      'sh',
-      '-c',
-      `printf 'ssh-ed25519 %s test\\n' "$(head -c 51 /dev/zero | base64 -w0)" > "$0"`,
-      join(folder, 'key.pub'),
-    ]);
-  });
+  await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', join(folder, 'key')]);
   const pair = await service.openstack<Row>(
     'keypair',
     'create',
