@@ -108,6 +108,7 @@ export class FakeCompute {
       compute: {
         projectId: async () => service,
         flavorExists: async () => true,
+        availabilityZoneExists: async () => true,
         ensureServer: async (server) => this.#shown(this.#named(server.name) ?? this.#boot(server)),
         observeServer: async (id) => this.#shown(this.servers.get(id)),
         findServer: async (name) => this.#shown(this.#named(name)),
@@ -123,6 +124,7 @@ export class FakeCompute {
             agentVersion: '0',
             haproxyVersion: '0',
             report: reportOf(amphora.id, server.wanted),
+            ...(server.wanted?.ticketKeys && { ticketPeriod: server.wanted.ticketKeys.period }),
             memory: { limitBytes: 0, usedBytes: 0, maxconn: 0, haproxy: [] },
           };
         },

@@ -97,6 +97,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   async function status(): Promise<AgentStatus> {
     const own = await report();
+    const ticketKeys = apply.applied()?.carried.ticketKeys;
     const master = haproxy.master();
     const workers = (await haproxy.workers()) ?? [];
     const processes = [
@@ -108,6 +109,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       agentVersion: options.version,
       haproxyVersion: version,
       report: own,
+      ...(ticketKeys !== undefined && { ticketPeriod: ticketKeys.period }),
       memory: {
         limitBytes: machine.limitBytes,
         usedBytes: await usedBytes(),

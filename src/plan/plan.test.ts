@@ -28,6 +28,7 @@ const serving = (changes: Partial<SeenAmphora> = {}, rowChanges: Partial<Amphora
   vrrpPortId: uuid(503),
   portIds: [],
   agent: 1,
+  oldTicketKeys: false,
   silent: false,
   trouble: undefined,
   confirmed: undefined,
@@ -120,6 +121,7 @@ describe('The plan for a load balancer', () => {
       ['condemn', 'back-off'],
     ],
     ['that was changed', planned(pending, [serving({ agent: 'unasked' })]), ['push']],
+    ['with ticket keys of an hour ago', planned(tree(), [serving({ oldTicketKeys: true })]), ['push']],
     ['whose change is confirmed', planned(pending, [serving({ confirmed: 1 })]), ['settle']],
     ['whose change is settled', planned(pending, [serving({ confirmed: 1 })], { settled: 1 }), []],
     [

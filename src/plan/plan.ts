@@ -37,6 +37,8 @@ export interface SeenAmphora {
   readonly portIds: readonly string[];
   /** A number: the agent answered, and runs this generation (-1: none yet). `unasked`: there was no reason to ask. */
   readonly agent: number | 'unreachable' | 'unasked';
+  /** Its agent answered, and its ticket keys are of a period that is over. */
+  readonly oldTicketKeys: boolean;
   /** No heartbeat for longer than the limit. */
   readonly silent: boolean;
   /** Why the last push of this run did not go through. */
@@ -138,14 +140,15 @@ function whyLost(wanted: Wanted, seen: Seen, { row, server, agent, silent, vrrpP
     : undefined;
 }
 
-function planServing({ tree }: Wanted, { row, agent, trouble, confirmed }: SeenAmphora): readonly Step[] {
+function planServing({ tree }: Wanted, amphora: SeenAmphora): readonly Step[] {
+  const { row, agent, trouble, confirmed, oldTicketKeys } = amphora;
   const { generation } = tree.loadBalancer;
   if (trouble !== undefined) return [{ kind: 'back-off', reason: trouble }];
   if (confirmed === generation) return [];
   if (agent === 'unreachable')
     return [{ kind: 'back-off', reason: `The amphora ${row.id} does not answer.` }];
   const behind = row.appliedGeneration !== generation || (agent !== 'unasked' && agent !== generation);
-  return behind || !atRest(tree) ? [{ kind: 'push', amphoraId: row.id, generation }] : [];
+  return behind || oldTicketKeys || !atRest(tree) ? [{ kind: 'push', amphoraId: row.id, generation }] : [];
 }
 
 function planBoot({ tree }: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {

@@ -23,6 +23,7 @@ const facts: AmphoraFacts = {
   subnets: new Map([[subnetId, { cidr: '192.0.2.0/24', gatewayIp: '192.0.2.1' }]]),
   certificates: new Map(),
   texts: new Map(),
+  ticketKeys: { period: 1, keys: ['a', 'b', 'c'].map((letter) => `${letter.repeat(107)}=`) },
 };
 const want = (tree: Tree, more: Partial<AmphoraFacts> = {}) => wantedAmphora(tree, { ...facts, ...more });
 const bundle = (name: string) => ({

@@ -13,6 +13,7 @@ import type {
   WantedListener,
   WantedMember,
   WantedPool,
+  WantedTicketKeys,
 } from '../wire/wanted.ts';
 import {
   listenerTls,
@@ -45,6 +46,8 @@ export interface AmphoraFacts extends SecretFacts {
   readonly vips: readonly Address[];
   /** By id: those of the card and of the VIPs. */
   readonly subnets: ReadonlyMap<string, SubnetFacts>;
+  /** Sent only where TLS is terminated. */
+  readonly ticketKeys: WantedTicketKeys;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -89,9 +92,13 @@ export function wantedAmphora(
     interfaces: [vipInterface(facts)],
     listeners,
     pools,
+    ...(hasTls(tree) && { ticketKeys: facts.ticketKeys }),
   };
   return { wanted, failed };
 }
+
+/** It ends TLS of clients somewhere, and so has ticket keys. */
+export const hasTls = (tree: Tree): boolean => tree.listeners.filter(served).some(terminatesTls);
 
 /** The VIPs, primary first; the subnet of a VIP chosen by port alone is the one its port has it in. */
 export function vipsOf(loadBalancer: LoadBalancer, vipPortIps: readonly Address[]): readonly Address[] {

@@ -325,6 +325,44 @@ describe('A dead amphora', () => {
   });
 });
 
+describe('A load balancer with TLS', () => {
+  it('gets new ticket keys when their hour is over, and is put on the queue for the next', async () => {
+    const bundle = { certificatePem: 'LEAF', privateKeyPem: 'KEY', intermediatesPem: [] };
+    scene.cloud.certificates.set('ref', bundle);
+    const id = await scene.create(withTlsListener('ref'));
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { server } = await serverOf(id);
+    const first = server.wanted?.ticketKeys;
+    if (server.wanted === undefined || first === undefined) throw new Error('it has no ticket keys');
+
+    const hourAgo = { ...first, period: first.period - 1 };
+    server.wanted = { ...server.wanted, ticketKeys: hourAgo };
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect(server.wanted.ticketKeys?.period).toBeGreaterThanOrEqual(first.period);
+
+    await scene.store.work.mark(id);
+    const claim = (await scene.store.work.claim('me', 100, 60_000)).find(({ key }) => key === id);
+    if (claim === undefined) throw new Error('it is not on the queue');
+    await scene.run(id);
+    await scene.store.work.release(claim);
+    expect(await scene.store.work.claim('me', 100, 60_000)).toEqual([]); // due later, and kept
+    expect(await scene.store.work.markUnfinished()).toBe(0);
+  });
+
+  it('has the same ticket keys on every amphora it ever gets', async () => {
+    const bundle = { certificatePem: 'LEAF', privateKeyPem: 'KEY', intermediatesPem: [] };
+    scene.cloud.certificates.set('ref', bundle);
+    const id = await scene.create(withTlsListener('ref'));
+    await scene.run(id);
+    const { server } = await serverOf(id);
+    server.status = 'ERROR';
+    await scene.run(id);
+    const after = await serverOf(id);
+    expect(after.server).not.toBe(server);
+    expect(after.server.wanted?.ticketKeys?.keys).toContain(server.wanted?.ticketKeys?.keys[2]);
+  });
+});
+
 describe('A VIP port that somebody deleted', () => {
   it('is made again with the same address', async () => {
     const id = await served();

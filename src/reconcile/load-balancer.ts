@@ -6,6 +6,7 @@ import { apply, type Deed } from './apply.ts';
 import { type Context, Run } from './context.ts';
 import { observe } from './observe.ts';
 import { givenUp } from './settlement.ts';
+import { remindOfRotation } from './ticket-rotation.ts';
 
 /** How a run on a load balancer ended. */
 export type Rest =
@@ -72,7 +73,10 @@ async function work(key: string, context: Context, signal: AbortSignal): Promise
     }
     if (deeds.length > 0) continue;
     const [wait] = steps.filter((step) => step.kind === 'wait');
-    if (wait === undefined) return restOf(run);
+    if (wait === undefined) {
+      await remindOfRotation(context, tree);
+      return restOf(run);
+    }
     if (Date.now() > patientUntil) return { kind: 'under-way', reason: wait.reason };
     await sleep(lookAgainMs, undefined, { signal });
   }

@@ -5,7 +5,9 @@ import { silenceLimit } from '../lb/silence.ts';
 import type { Tree } from '../lb/tree.ts';
 import { atRest, type Seen, type SeenAmphora } from '../plan/plan.ts';
 import { names } from '../plan/steps.ts';
+import type { AgentStatus } from '../wire/report.ts';
 import type { Context, Run } from './context.ts';
+import { hasOldTicketKeys } from './ticket-rotation.ts';
 
 const askNovaEveryMs = 500;
 
@@ -53,16 +55,18 @@ async function observeServing(context: Context, run: Run, tree: Tree, row: Ampho
     run.vrrpPorts.get(row.id) ?? (row.vrrpPortId === null ? undefined : networking.port(row.vrrpPortId)),
     doubtful ? observeServer(context, row) : ('unwatched' as const),
   ]);
-  const agent = trusted ? ('unasked' as const) : await askServing(context, row, first);
+  const answer = trusted ? ('unasked' as const) : await askServing(context, row, first);
   if (vrrpPort !== undefined) run.vrrpPorts.set(row.id, vrrpPort);
-  const server = agent === 'unreachable' && first === 'unwatched' ? await observeServer(context, row) : first;
+  const server =
+    answer === 'unreachable' && first === 'unwatched' ? await observeServer(context, row) : first;
   return {
     row,
     server: seenServer(run, server),
     managementPortId: undefined,
     vrrpPortId: vrrpPort?.id,
     portIds: [],
-    agent,
+    agent: generationOf(answer),
+    oldTicketKeys: typeof answer === 'object' && hasOldTicketKeys(tree, answer),
     silent,
     trouble: run.troubles.get(row.id),
     confirmed,
@@ -90,7 +94,7 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     portsOf(run.vrrpPorts, names.vrrpPort(id)),
   ]);
   const asks = row.status === 'BOOTING' && mayAnswer(server);
-  const agent = asks ? await askAgent(context, row) : ('unasked' as const);
+  const agent = asks ? generationOf(await askAgent(context, row)) : ('unasked' as const);
   const managementPort = managementPorts[0];
   const vrrpPort = vrrpPorts.find((port) => port.id === row.vrrpPortId) ?? vrrpPorts[0];
   if (managementPort !== undefined) run.managementPorts.set(id, managementPort);
@@ -102,6 +106,7 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     vrrpPortId: vrrpPort?.id,
     portIds: [...managementPorts, ...vrrpPorts].map((port) => port.id),
     agent,
+    oldTicketKeys: false,
     silent: false,
     trouble: run.troubles.get(id),
     confirmed: run.confirmed.get(id)?.generation,
@@ -135,11 +140,13 @@ function mayAnswer(server: Server | 'gone'): server is Server {
   return server !== 'gone' && server.status === 'ACTIVE';
 }
 
-async function askAgent({ clouds }: Context, row: Amphora): Promise<number | 'unreachable'> {
+const generationOf = <T extends string>(answer: AgentStatus | T): number | T =>
+  typeof answer === 'object' ? answer.report.generation : answer;
+
+async function askAgent({ clouds }: Context, row: Amphora): Promise<AgentStatus | 'unreachable'> {
   if (row.lbNetworkIp === null) return 'unreachable';
   try {
-    const { report } = await clouds.agent.status({ id: row.id, address: row.lbNetworkIp });
-    return report.generation;
+    return await clouds.agent.status({ id: row.id, address: row.lbNetworkIp });
   } catch (error) {
     if (error instanceof DriverError) return 'unreachable';
     throw error;

@@ -4,6 +4,7 @@ import type { Tree } from '../lb/tree.ts';
 import type { Found } from '../plan/wanted-tls.ts';
 import { type AmphoraFacts, neededSecrets, type SubnetFacts, vipsOf, wantedAmphora } from '../plan/wanted.ts';
 import { changed, type Context, type Run } from './context.ts';
+import { currentTicketKeys } from './ticket-rotation.ts';
 
 /**
  * Gives the amphora its tree. When it cannot be reached now, that is noted in the run: the next look tells whether it
@@ -42,7 +43,8 @@ async function gatherFacts(context: Context, run: Run, tree: Tree, row: Amphora)
     readAll(refs.certificates, (ref) => unlessNever(secrets.certificate(ref))),
     readAll(refs.texts, (ref) => unlessNever(secrets.text(ref))),
   ]);
-  return { card, vips, subnets, certificates, texts };
+  const ticketKeys = currentTicketKeys(context, tree);
+  return { card, vips, subnets, certificates, texts, ticketKeys };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {

@@ -49,6 +49,8 @@ export const AgentStatus = Strict({
   agentVersion: Type.String(),
   haproxyVersion: Type.String(),
   report: Report,
+  /** Rotation period of the ticket keys it has; none without TLS. */
+  ticketPeriod: Type.Optional(Type.Integer()),
   memory: Strict({
     /** The amphora's own limit: cgroup limit, MemTotal or the instance's size, whichever is smallest. */
     limitBytes: Type.Integer(),

@@ -149,6 +149,12 @@ export const WantedInterface = Strict({
   gateways: Type.Array(Type.String()),
 });
 
+/** Previous, current and next key (80 bytes, base64) of a rotation period; the current one encrypts. */
+export const WantedTicketKeys = Strict({
+  period: Type.Integer({ minimum: 0 }),
+  keys: Type.Array(Type.String({ pattern: '^[A-Za-z0-9+/]{107}=$' }), { minItems: 3, maxItems: 3 }),
+});
+
 export const WantedAmphora = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer({ minimum: 0 }),
@@ -163,6 +169,8 @@ export const WantedAmphora = Strict({
   interfaces: Type.Array(WantedInterface),
   listeners: Type.Array(WantedListener),
   pools: Type.Array(WantedPool),
+  /** Of the TLS tickets; without them every worker makes its own, and a reload forgets all sessions. */
+  ticketKeys: Type.Optional(WantedTicketKeys),
 });
 
 export type CertificatePem = Static<typeof CertificatePem>;
@@ -175,4 +183,5 @@ export type WantedHealthMonitor = Static<typeof WantedHealthMonitor>;
 export type WantedBackendTls = Static<typeof WantedBackendTls>;
 export type WantedPool = Static<typeof WantedPool>;
 export type WantedInterface = Static<typeof WantedInterface>;
+export type WantedTicketKeys = Static<typeof WantedTicketKeys>;
 export type WantedAmphora = Static<typeof WantedAmphora>;

@@ -1,4 +1,4 @@
-import type { WantedListener } from '../../wire/wanted.ts';
+import type { WantedAmphora, WantedListener } from '../../wire/wanted.ts';
 import { l7Policies } from './l7.ts';
 import { address, cidr, Unwritable } from './quote.ts';
 import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
@@ -18,10 +18,10 @@ export function modeOf(listener: WantedListener): 'http' | 'tcp' {
 
 const keepAliveMs = 10_000;
 
-function bindOptions(listener: WantedListener, files: Files): string {
+function bindOptions(listener: WantedListener, { ticketKeys }: WantedAmphora, files: Files): string {
   const tls =
     listener.protocol === 'TERMINATED_HTTPS' || listener.protocol === 'PROMETHEUS' ? listener.tls : null;
-  if (tls !== null) return ` ${bindTls(files, listener.id, tls).join(' ')}`;
+  if (tls !== null) return ` ${bindTls(files, listener.id, tls, ticketKeys).join(' ')}`;
   if (listener.protocol === 'TERMINATED_HTTPS') throw new Unwritable('there is no certificate for it');
   return '';
 }
@@ -40,7 +40,7 @@ function allowedCidrs(cidrs: readonly string[] | null): string[] {
  */
 export function frontendLines(
   listener: WantedListener,
-  vipAddresses: readonly string[],
+  wanted: WantedAmphora,
   maxconn: number,
   files: Files,
   backendOf: (poolId: string) => string | undefined,
@@ -49,13 +49,13 @@ export function frontendLines(
     throw new Unwritable(`${listener.protocol} is not carried yet`);
   }
   const mode = modeOf(listener);
-  const tls = bindOptions(listener, files);
+  const tls = bindOptions(listener, wanted, files);
   const clientMs =
     listener.timeoutClientData === 0 ? 50_000 : Math.min(listener.timeoutClientData, longestMs);
   const lines = [
     `frontend ${listener.id}`,
     `mode ${mode}`,
-    ...vipAddresses.map((vip) => `bind ${address(vip)}:${listener.port}${tls}`),
+    ...wanted.loadBalancer.vipAddresses.map((vip) => `bind ${address(vip)}:${listener.port}${tls}`),
     `maxconn ${maxconn}`,
     `timeout client ${clientMs}ms`,
     ...allowedCidrs(listener.allowedCidrs),

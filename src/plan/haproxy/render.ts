@@ -106,7 +106,7 @@ export function renderHaproxy(
     }
     const maxconn = budget.listenerMaxconn.get(listener.id) ?? budget.maxconn;
     const frontend = orRefuse(listener.id, () =>
-      frontendLines(listener, wanted.loadBalancer.vipAddresses, maxconn, ownFiles, (poolId) => {
+      frontendLines(listener, wanted, maxconn, ownFiles, (poolId) => {
         const backend = backends.get(poolId);
         return backend && backendName(backend.pool, listener);
       }),

@@ -1,4 +1,4 @@
-import type { CertificatePem, WantedBackendTls, WantedTls } from '../../wire/wanted.ts';
+import type { CertificatePem, WantedBackendTls, WantedTicketKeys, WantedTls } from '../../wire/wanted.ts';
 import { Unwritable, word } from './quote.ts';
 
 /** Files that belong to a configuration, by their path relative to it. */
@@ -38,8 +38,16 @@ function ciphersAndAlpn(tls: Pick<WantedTls, 'ciphers' | 'alpn'>): string[] {
   return options;
 }
 
+/** One key a line, oldest first, shared by all binds; the last but one encrypts. */
+export const ticketKeysFile = 'ticket-keys';
+
 /** The options of a `bind` line that terminates TLS. */
-export function bindTls(files: Files, listenerId: string, tls: WantedTls): string[] {
+export function bindTls(
+  files: Files,
+  listenerId: string,
+  tls: WantedTls,
+  ticketKeys: WantedTicketKeys | undefined,
+): string[] {
   if (tls.certificates.length === 0) {
     throw new Unwritable(tls.unavailable ?? 'there is no certificate for it');
   }
@@ -57,6 +65,10 @@ export function bindTls(files: Files, listenerId: string, tls: WantedTls): strin
     }
   } else if (tls.clientAuthentication !== 'NONE') {
     throw new Unwritable('client authentication is wanted but there is no client CA');
+  }
+  if (ticketKeys !== undefined) {
+    files.set(ticketKeysFile, `${ticketKeys.keys.join('\n')}\n`);
+    options.push('tls-ticket-keys', ticketKeysFile);
   }
   return [...options, ...ciphersAndAlpn(tls), ...excludedVersions(tls.versions)];
 }
