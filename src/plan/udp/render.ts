@@ -1,0 +1,270 @@
+import type { WantedAmphora, WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
+import { Unwritable } from '../haproxy/quote.ts';
+import { choice, memberMarks } from './choice.ts';
+import { braces, type Family, familyOf, hex, ip, network, uuid, whole } from './words.ts';
+
+export const tableName = 'livia';
+
+export interface RenderedNftables {
+  /** For `nft -f`: one transaction. Empty when there is no VIP. */
+  readonly text: string;
+  readonly families: readonly Family[];
+  /** Names of the counters, maps, sets and chains of the table that are in use. */
+  readonly names: ReadonlySet<string>;
+  readonly refused: readonly { readonly id: string; readonly reason: string }[];
+}
+
+/** Counters of a listener: bytes as the kernel counts them, with headers; `flows` counts the first packets alone. */
+export const counterNames = (listenerId: string) => ({
+  in: `in-${uuid(listenerId)}`,
+  out: `out-${uuid(listenerId)}`,
+  flows: `flows-${uuid(listenerId)}`,
+});
+
+/** The sets of a table which a listener's flows pass. */
+const largestSet = 262_144;
+const defaultPersistenceSeconds = 360;
+
+interface Service {
+  readonly listener: WantedListener;
+  readonly protocol: 'udp' | 'sctp';
+  readonly pool: WantedPool | undefined;
+  /** Those that get new flows. */
+  readonly live: readonly WantedMember[];
+  /** Where the pool remembers its clients. */
+  readonly sticky: Sticky | undefined;
+  readonly allowed: readonly string[] | null;
+}
+
+interface Sticky {
+  readonly name: string;
+  /** What of a client's address counts. */
+  readonly client: string;
+  readonly timeoutSeconds: number;
+}
+
+/**
+ * The kernel's rules for the datagram listeners of a tree. The first packet of a flow chooses a member: the one its
+ * client is known to have, else by the pool's algorithm; conntrack keeps the flow there from then on, whatever
+ * becomes of the rules. All rules are replaced at once; counters and what is known of clients go on.
+ *
+ * @param wanted its datagram part
+ * @param down ids of members that failed their health checks
+ */
+export function renderNftables(wanted: WantedAmphora, down: ReadonlySet<string>): RenderedNftables {
+  const refused = new Map<string, string>();
+  const pools = wanted.pools.filter((pool) =>
+    orRefuse(refused, pool.id, () => pool.members.every((member) => ip(member.address) !== '')),
+  );
+  const marks = memberMarks(pools);
+  const names = new Set<string>();
+  const families = [...new Set(wanted.loadBalancer.vipAddresses.map(familyOf))].toSorted();
+  const tables = families.map((family) => {
+    const services = wanted.listeners.flatMap(
+      (listener) => orRefuse(refused, listener.id, () => service(listener, pools, family, down)) ?? [],
+    );
+    const vips = wanted.loadBalancer.vipAddresses.filter((vip) => familyOf(vip) === family).map(ip);
+    return renderTable(family, vips, services, pools, marks, names);
+  });
+  return {
+    text: tables.join('\n'),
+    families,
+    names,
+    refused: [...refused].map(([id, reason]) => ({ id, reason })),
+  };
+}
+
+function orRefuse<T>(refused: Map<string, string>, id: string, made: () => T): T | undefined {
+  try {
+    return made();
+  } catch (error) {
+    if (!(error instanceof Unwritable)) throw error;
+    refused.set(id, error.message);
+    return undefined;
+  }
+}
+
+function service(
+  listener: WantedListener,
+  pools: readonly WantedPool[],
+  family: Family,
+  down: ReadonlySet<string>,
+): Service {
+  const pool = pools.find(({ id }) => id === listener.defaultPoolId);
+  const live = (pool?.members ?? []).filter(
+    (member) =>
+      familyOf(member.address) === family && member.enabled && member.weight > 0 && !down.has(member.id),
+  );
+  return {
+    listener,
+    protocol: listener.protocol === 'SCTP' ? 'sctp' : 'udp',
+    pool,
+    live,
+    sticky: pool && stickyOf(pool, family),
+    allowed: listener.allowedCidrs?.map(network).filter((cidr) => familyOf(cidr) === family) ?? null,
+  };
+}
+
+function stickyOf({ id, sessionPersistence }: WantedPool, family: Family): Sticky | undefined {
+  if (sessionPersistence === null) return undefined;
+  const { persistenceTimeout, persistenceGranularity: granularity } = sessionPersistence;
+  const masked = granularity !== null && familyOf(granularity) === family;
+  return {
+    name: `clients-${uuid(id)}`,
+    client: `${family} saddr${masked ? ` & ${ip(granularity)}` : ''}`,
+    timeoutSeconds: Math.max(1, persistenceTimeout ?? defaultPersistenceSeconds),
+  };
+}
+
+function block(head: string, lines: readonly string[]): string[] {
+  return [`${head} {`, ...lines.map((line) => `    ${line}`), '}'];
+}
+
+const hooks = {
+  allowed: 'type filter hook prerouting priority mangle; policy accept;',
+  choose: 'type nat hook prerouting priority dstnat; policy accept;',
+  // An amphora is no router: what it forwards is what it sends to members.
+  forwarded: 'type filter hook forward priority filter; policy drop;',
+  masked: 'type nat hook postrouting priority srcnat; policy accept;',
+} as const;
+
+/** First everything that is to be there, which changes nothing of what is; then all rules anew. */
+function renderTable(
+  family: Family,
+  vips: readonly string[],
+  services: readonly Service[],
+  pools: readonly WantedPool[],
+  marks: ReadonlyMap<string, number>,
+  names: Set<string>,
+): string {
+  const named = (name: string): string => {
+    names.add(name);
+    return name;
+  };
+  const counters = [
+    ...services.flatMap(({ listener }) => Object.values(counterNames(listener.id))),
+    ...pools.flatMap((pool) =>
+      pool.members.flatMap(({ id }) => [`member-in-${uuid(id)}`, `member-out-${uuid(id)}`]),
+    ),
+  ];
+  const address = family === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
+  const stickies = new Map(
+    services.flatMap(({ sticky }) => (sticky ? [[sticky.name, sticky] as const] : [])),
+  );
+  const chains = [...services.map(chainName), 'flows'];
+  const things = [
+    ...counters.map((name) => `counter ${named(name)} { }`),
+    ...[...stickies.keys()].map(
+      (name) => `map ${named(name)} { type ${address} : mark; flags dynamic,timeout; size ${largestSet}; }`,
+    ),
+    ...services.flatMap((one) => {
+      const name = limitName(one);
+      return name === undefined ? [] : `set ${named(name)} { type mark; flags dynamic; size ${largestSet}; }`;
+    }),
+    ...Object.entries(hooks).flatMap(([name, hook]) => block(`chain ${named(name)}`, [hook])),
+    ...chains.map((name) => `chain ${named(name)} { }`),
+  ];
+  const toVip = `${family} daddr ${braces(vips)}`;
+  const doors = services.map(
+    (one) => `${one.protocol} . ${whole(one.listener.port)} : goto ${chainName(one)}`,
+  );
+  const rules = [
+    ...block(
+      'chain allowed',
+      services.flatMap((one) => allowedRule(one, family, toVip)),
+    ),
+    ...block(
+      'chain choose',
+      doors.length === 0 ? [] : [`${toVip} meta l4proto . th dport vmap ${braces(doors)}`],
+    ),
+    ...services.flatMap((one) => block(`chain ${chainName(one)}`, choosing(one, family, marks))),
+    ...block('chain forwarded', ['ct status dnat goto flows']),
+    ...block('chain flows', [...counting(services, pools, marks), ...remembering(services, marks), 'accept']),
+    ...block('chain masked', [`ct status dnat ct original ${toVip} masquerade`]),
+  ];
+  return [
+    ...block(`table ${family} ${tableName}`, things),
+    `flush table ${family} ${tableName}`,
+    ...block(`table ${family} ${tableName}`, rules),
+    '',
+  ].join('\n');
+}
+
+const chainName = ({ listener }: Service): string => `listener-${uuid(listener.id)}`;
+
+/** An element of a limiting set keeps the limit it was made with: another limit is another set. */
+function limitName({ listener, live }: Service): string | undefined {
+  const { connectionLimit } = listener;
+  return connectionLimit > 0 && live.length > 0
+    ? `limit-${uuid(listener.id)}-${whole(connectionLimit)}`
+    : undefined;
+}
+
+function allowedRule({ listener, protocol, allowed }: Service, family: Family, toVip: string): string[] {
+  if (allowed === null) return [];
+  const others = allowed.length === 0 ? '' : ` ${family} saddr != ${braces(allowed)}`;
+  return [`${toVip} ${protocol} dport ${whole(listener.port)}${others} drop`];
+}
+
+/** For the first packet of a flow. Without a member to choose the packet stays here, where nobody listens. */
+function choosing(one: Service, family: Family, marks: ReadonlyMap<string, number>): string[] {
+  const { listener, protocol, pool, live, sticky } = one;
+  if (pool === undefined || live.length === 0) return [];
+  const mark = (member: WantedMember): string => hex(marks.get(member.id) ?? 0);
+  const places = live.map((member) => `${mark(member)} : ${ip(member.address)} . ${whole(member.port)}`);
+  const limit = limitName(one);
+  return [
+    ...(sticky === undefined
+      ? [`meta mark set ${choice(pool, live, marks, family)}`]
+      : [
+          `meta mark set ${sticky.client} map @${sticky.name}`,
+          `meta mark != ${braces(live.map(mark))} meta mark set ${choice(pool, live, marks, family)}`,
+          remember(sticky, 'meta mark'),
+        ]),
+    ...(limit === undefined
+      ? []
+      : [`add @${limit} { meta mark ct count over ${whole(listener.connectionLimit)} } drop`]),
+    `counter name ${counterNames(listener.id).flows}`,
+    'ct mark set meta mark',
+    `meta l4proto ${protocol} dnat ${family} to meta mark map ${braces(places)}`,
+  ];
+}
+
+function remember({ name, client, timeoutSeconds }: Sticky, mark: string): string {
+  return `update @${name} { ${client} timeout ${whole(timeoutSeconds)}s : ${mark} }`;
+}
+
+/** Every packet, on its way to a member or back. */
+function counting(
+  services: readonly Service[],
+  pools: readonly WantedPool[],
+  marks: ReadonlyMap<string, number>,
+): string[] {
+  const members = new Set(pools.flatMap((pool) => pool.members.map(({ id }) => id)));
+  return (['in', 'out'] as const).flatMap((way) => {
+    const direction = `ct direction ${way === 'in' ? 'original' : 'reply'}`;
+    const ofListeners = (['udp', 'sctp'] as const).flatMap((protocol) => {
+      const ports = services
+        .filter((one) => one.protocol === protocol)
+        .map(({ listener }) => `${whole(listener.port)} : "${counterNames(listener.id)[way]}"`);
+      if (ports.length === 0) return [];
+      return [
+        `${direction} meta l4proto ${protocol} counter name ct original proto-dst map ${braces(ports)}`,
+      ];
+    });
+    const ofMembers = [...members].map((id) => `${hex(marks.get(id) ?? 0)} : "member-${way}-${id}"`);
+    return members.size === 0
+      ? ofListeners
+      : [...ofListeners, `${direction} counter name ct mark map ${braces(ofMembers)}`];
+  });
+}
+
+/** A client is not forgotten while a flow of it goes on. */
+function remembering(services: readonly Service[], marks: ReadonlyMap<string, number>): string[] {
+  return services.flatMap(({ listener, protocol, live, sticky }) => {
+    if (sticky === undefined || live.length === 0) return [];
+    const alive = braces(live.map((member) => hex(marks.get(member.id) ?? 0)));
+    const flow = `ct direction original meta l4proto ${protocol} ct original proto-dst ${whole(listener.port)}`;
+    return [`${flow} ct mark ${alive} ${remember(sticky, 'ct mark')}`];
+  });
+}
