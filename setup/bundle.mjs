@@ -15,8 +15,7 @@ export async function bundle() {
   if (readOr(stamp, '') === sources) return 'there';
   const { build, stop } = await import('esbuild');
   const programs = readdirSync(join(repo, 'bin')).filter((name) => name.endsWith('.ts'));
-  mkdirSync(dist, { recursive: true });
-  const beside = mkdtempSync(join(dist, '.new-'));
+  const beside = newFolder();
   try {
     await build({
       absWorkingDir: repo,
@@ -45,6 +44,15 @@ export async function bundle() {
   }
   writeFileSync(stamp, sources);
   return undefined;
+}
+
+function newFolder() {
+  try {
+    mkdirSync(dist, { recursive: true });
+    return mkdtempSync(join(dist, '.new-'));
+  } catch (error) {
+    throw new Stop(`${dist} is not writable (${error.code}), so the programs cannot be made`);
+  }
 }
 
 /** Name, size and time of each source: quicker than reading them all, and as good. */

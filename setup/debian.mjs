@@ -18,6 +18,7 @@ const toRun = [
 
 const toTest = [
   ['openssh-client', () => has('ssh-keygen')],
+  ['openssh-client', () => has('ssh-keygen')],
   ['python3-openstackclient', () => has('openstack') && pythonModule('openstackclient')],
   ['python3-octaviaclient', () => pythonModule('octaviaclient')],
   ['python3-barbicanclient', () => pythonModule('barbicanclient')],

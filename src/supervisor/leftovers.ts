@@ -17,7 +17,9 @@ async function findLeftovers(state: StateDir): Promise<Leftovers> {
   const program =
     (name: string, config: string) =>
     (argv: readonly string[]): boolean =>
-      argv.includes(config) && argv.slice(0, 2).some((word) => basename(word).startsWith(name));
+      argv.includes(config) &&
+      argv.includes('--config') &&
+      argv.some((word) => basename(word).startsWith(name));
   const postmasterFile = await readFile(join(state.postgres, 'postmaster.pid'), 'utf8').catch(() => ''); // none ran
   const postmaster = Number.parseInt(postmasterFile, 10);
   return {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { tryRun } from '../platform/run.ts';
 import { Refusal } from './refusal.ts';
@@ -39,7 +40,10 @@ export async function refuseTaken(port: number): Promise<void> {
 async function holderOf(port: number): Promise<string | undefined> {
   const sockets = await tryRun(['ss', '-Htlnp', `sport = :${port}`]).catch(() => undefined);
   const [, name, pid] = /users:\(\("([^"]+)",pid=(\d+)/.exec(sockets?.stdout ?? '') ?? [];
-  return name === undefined ? undefined : `${name} (pid ${pid})`;
+  if (name === undefined || pid === undefined) return undefined;
+  // Its threads' names tell little; its command line does.
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => name);
+  return `${command.replaceAll('\0', ' ').trim().slice(0, 100)} (pid ${pid})`;
 }
 
 /** Whether somebody accepts connections there. */

@@ -2,21 +2,22 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tryRun } from '../platform/run.ts';
 import { findInstance } from './instance.ts';
+import { accepts } from './ports.ts';
 import { findProcesses } from './processes.ts';
 
 const nobody = 65_534;
 const root = process.getuid?.() === 0;
-const fixture = join(import.meta.dirname, 'up.fixture.ts');
+const project = resolve(import.meta.dirname, '../..');
 
 const folder = mkdtempSync(join(tmpdir(), 'livia-up-'));
 const programs = join(folder, 'programs');
 const state = join(folder, 'state');
-let nextPort = 21_700;
+let nextPort: number;
 
 /** Answers on the port of its configuration, and writes down when it is asked to end. */
 const standIn = (portKey: string): string => `
@@ -32,7 +33,8 @@ const standIn = (portKey: string): string => `
   });
 `;
 
-beforeAll(() => {
+beforeAll(async () => {
+  nextPort = await freePorts();
   chmodSync(folder, 0o755);
   mkdirSync(programs, { recursive: true });
   writeFileSync(join(programs, 'livia-cloudlet.mjs'), standIn(String.raw`listen_port = (\d+)`));
@@ -43,12 +45,33 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** As a user without rights, who may not enter the folder the project lies in: for him it is shown in /mnt. */
+const asNobody = [
+  ...['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /mnt && exec "$@"', project],
+  ...['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
+];
+
+function fixture(command: string, from: string, as: readonly string[] = []): readonly string[] {
+  const seen = as === asNobody ? '/mnt' : project;
+  const node = process.execPath.replace(project, seen);
+  return as.concat(node, join(seen, 'src/supervisor/up.fixture.ts'), command, from);
+}
+
+/** The first of three ports that nobody has, below those of outgoing connections. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const base = 22_000 + 10 * Math.floor(Math.random() * 1000);
+    const taken = await Promise.all([base, base + 1, base + 2].map((port) => accepts(port)));
+    if (!taken.includes(true)) return base;
+  }
+}
+
 function environment(stateDir: string, port: number): NodeJS.ProcessEnv {
   return { ...process.env, LIVIA_STATE_DIR: stateDir, LIVIA_PORT_BASE: String(port) };
 }
 
 function livia(command: string, stateDir: string, port: number, as: readonly string[] = []) {
-  const line = [...as, process.execPath, fixture, command, programs];
+  const line = fixture(command, programs, as);
   return tryRun(line, { env: environment(stateDir, port), timeoutMs: 120_000 });
 }
 
@@ -61,7 +84,7 @@ interface Started {
 
 /** In the foreground, until it says that it is up. */
 async function start(stateDir: string, port: number, as: readonly string[] = []): Promise<Started> {
-  const line = as.concat(process.execPath, fixture, 'up', programs);
+  const line = fixture('up', programs, as);
   const child = spawn(line[0] ?? '', line.slice(1), {
     env: environment(stateDir, port),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -118,13 +141,13 @@ describe('a Livia in the foreground', () => {
   it('keeps passwords and networks over a restart, and follows to other ports', async () => {
     const read = (file: string): string => readFileSync(join(state, file), 'utf8');
     const kept = /(name|password|cidr) = .*/g;
-    const [before, openrc] = [read('cloudlet.toml'), read('openrc')];
-    nextPort += 10;
+    const [before, openrc, former] = [read('cloudlet.toml'), read('openrc'), nextPort];
+    nextPort = await freePorts();
     const service = await start(state, nextPort);
     expect(await answering(nextPort)).toBeDefined();
     expect(read('cloudlet.toml').match(kept)).toEqual(before.match(kept));
     expect(read('cloudlet.toml')).toContain(`http://127.0.0.1:${nextPort + 1}`);
-    expect(read('openrc')).toBe(openrc.replace(String(nextPort - 9), String(nextPort + 1)));
+    expect(read('openrc')).toBe(openrc.replace(String(former + 1), String(nextPort + 1)));
     service.process.kill('SIGINT');
     expect(await service.exited).toBe(0);
   });
@@ -170,7 +193,7 @@ describe('a Livia in the foreground', () => {
       join(broken, 'livia-cloudlet.mjs'),
       "console.error('Error: the moon is in the way');process.exit(1)",
     );
-    const line = [process.execPath, fixture, 'up', broken];
+    const line = fixture('up', broken);
     const result = await tryRun(line, { env: environment(state, nextPort), timeoutMs: 60_000 });
     expect(result.code).toBe(1);
     expect(result.stderr).toMatch(
@@ -216,8 +239,6 @@ describe('a state folder that cannot be', () => {
   });
 });
 
-const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'];
-
 describe.runIf(root)('a Livia without root', () => {
   const own = join(folder, 'nobody');
   beforeAll(() => {
@@ -226,7 +247,7 @@ describe.runIf(root)('a Livia without root', () => {
   });
 
   it('runs inside namespaces of its own and publishes its ports', async () => {
-    nextPort += 10;
+    nextPort = await freePorts();
     const service = await start(own, nextPort, asNobody);
     expect(await answering(nextPort)).toBeDefined();
     expect(await answering(nextPort + 1)).toBeDefined();
