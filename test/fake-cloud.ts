@@ -262,6 +262,10 @@ function fakeCompute(flavors: ReadonlySet<string>, up: () => void): Compute {
       up();
       return flavors.has(id);
     },
+    async availabilityZoneExists(name) {
+      up();
+      return name === 'nova';
+    },
     async ensureServer(wanted) {
       up();
       const known = [...servers.values()].find((server) => server.name === wanted.name);

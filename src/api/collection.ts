@@ -72,8 +72,8 @@ export async function found<K extends ViewKind>(
   resource: Resource<K, Fields>,
   id: string,
 ): Promise<Views[K] | Problem> {
-  const uuid = uuidOf(id);
-  const row = uuid === undefined ? undefined : await api.store.lists.show(resource.kind, uuid);
+  const key = resource.key === undefined ? uuidOf(id) : id;
+  const row = key === undefined ? undefined : await api.store.lists.show(resource.kind, key);
   return row ?? notFound(resource.name, id);
 }
 

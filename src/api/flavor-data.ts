@@ -1,6 +1,6 @@
 import type { AmphoraFlavorData } from '../lb/flavor.ts';
-import { isProblem, type Problem, problem, unsupported } from '../lb/problems.ts';
-import { isObject } from './fields.ts';
+import { isProblem, type Problem, unsupported } from '../lb/problems.ts';
+import { type DataKind, type ProfileData, readProfileData } from './profile-data.ts';
 import type { Api } from './request.ts';
 
 /** What the amphora provider understands in a flavor's data, by name. */
@@ -18,12 +18,16 @@ export const flavorCapabilities: readonly {
   { name: 'allow_member_sriov', description: 'Whether members may be reached over SR-IOV ports.' },
 ];
 
-const kinds: Readonly<Record<keyof AmphoraFlavorData, 'string' | 'boolean'>> = {
-  loadbalancer_topology: 'string',
-  compute_flavor: 'string',
-  amp_image_tag: 'string',
-  sriov_vip: 'boolean',
-  allow_member_sriov: 'boolean',
+const known: ProfileData = {
+  field: 'flavor_data',
+  what: 'flavor',
+  kinds: {
+    loadbalancer_topology: 'string',
+    compute_flavor: 'string',
+    amp_image_tag: 'string',
+    sriov_vip: 'boolean',
+    allow_member_sriov: 'boolean',
+  } satisfies Record<keyof AmphoraFlavorData, DataKind>,
 };
 
 /**
@@ -35,9 +39,9 @@ export async function flavorData(
   provider: string,
   text: string,
 ): Promise<AmphoraFlavorData | Problem> {
-  const data = parsed(text);
+  const data = readProfileData(known, provider, text);
   if (isProblem(data)) return data;
-  const wrong = shapeProblem(provider, data) ?? notYet(provider, data);
+  const wrong = topologyProblem(provider, data) ?? notYet(provider, data);
   if (wrong !== undefined) return wrong;
   const { compute_flavor: computeFlavor, amp_image_tag: imageTag } = data as AmphoraFlavorData;
   if (computeFlavor !== undefined && !(await api.compute.flavorExists(computeFlavor))) {
@@ -52,22 +56,7 @@ export async function flavorData(
   return data;
 }
 
-function parsed(text: string): Readonly<Record<string, unknown>> | Problem {
-  try {
-    const data: unknown = JSON.parse(text);
-    if (isObject(data)) return data;
-  } catch {
-    // told below
-  }
-  return problem(400, `The flavor_data '${text}' is not a JSON object.`);
-}
-
-function shapeProblem(provider: string, data: Readonly<Record<string, unknown>>): Problem | undefined {
-  for (const [name, value] of Object.entries(data)) {
-    if (!Object.hasOwn(kinds, name)) return unsupported(provider, `the flavor key ${name} is not known.`);
-    const kind = kinds[name as keyof AmphoraFlavorData];
-    if (typeof value !== kind) return unsupported(provider, `the flavor key ${name} needs a ${kind}.`);
-  }
+function topologyProblem(provider: string, data: Readonly<Record<string, unknown>>): Problem | undefined {
   const topology = data['loadbalancer_topology'] ?? 'SINGLE';
   return topology === 'SINGLE' || topology === 'ACTIVE_STANDBY'
     ? undefined

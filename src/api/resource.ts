@@ -7,6 +7,8 @@ import { boolean, instant, list, oneOf, text, uuid } from './types.ts';
 export interface Resource<K extends ViewKind, F extends Fields> {
   readonly kind: K;
   readonly name: DisplayName;
+  /** What stands in paths where there is no id. */
+  readonly key?: 'name';
   /** Path of a body in fault texts, `listener_.listener`; its end is the key of one object. */
   readonly argument: string;
   /** Where updates name it differently. */
@@ -22,6 +24,7 @@ export interface Resource<K extends ViewKind, F extends Fields> {
 export function resource<K extends ViewKind, const F extends Fields>(definition: {
   kind: K;
   name: DisplayName;
+  key?: 'name';
   argument: string;
   argumentOnPut?: string;
   many: string;
@@ -56,6 +59,18 @@ export const described = fields({
     put: 'optional',
     default: '',
     show: shownName('description'),
+  },
+});
+
+/** What is disabled is not for new load balancers. */
+export const enabled = fields({
+  enabled: {
+    type: boolean(),
+    post: 'optional',
+    put: 'optional',
+    default: true,
+    nullOnPost: true,
+    nullOnPut: true,
   },
 });
 

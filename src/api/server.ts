@@ -22,6 +22,8 @@ import { acceptsJson, bodyKind } from './media-types.ts';
 import { canonicalUrl, isOpenPath, withoutMount } from './paths.ts';
 import type { Answer, Api, ApiConfig, Route } from './request.ts';
 import { amphoraRoutes } from './resources/amphorae.ts';
+import { availabilityZoneProfileRoutes } from './resources/availability-zone-profiles.ts';
+import { availabilityZoneRoutes } from './resources/availability-zones.ts';
 import { flavorProfileRoutes } from './resources/flavor-profiles.ts';
 import { flavorRoutes } from './resources/flavors.ts';
 import { healthMonitorRoutes } from './resources/health-monitors.ts';
@@ -125,6 +127,8 @@ function routesOf(api: Api): readonly Route[] {
     ...l7RuleRoutes(api),
     ...flavorRoutes(api),
     ...flavorProfileRoutes(api),
+    ...availabilityZoneRoutes(api),
+    ...availabilityZoneProfileRoutes(api),
     ...providerRoutes(api),
     ...quotaRoutes(api),
     ...amphoraRoutes(api),

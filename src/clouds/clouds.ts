@@ -145,6 +145,7 @@ export interface Compute {
   /** The project that owns the servers, Livia's own. A server's ports must belong to it too. */
   projectId(): Promise<string>;
   flavorExists(id: string): Promise<boolean>;
+  availabilityZoneExists(name: string): Promise<boolean>;
   /** The server of that name, made if missing. */
   ensureServer(server: NewServer): Promise<Server>;
   observeServer(id: string): Promise<Server | undefined>;

@@ -234,6 +234,12 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       expect(await clouds.images.newest('no-such-tag')).toBeUndefined();
     });
 
+    it('know their availability zones', async () => {
+      const { compute } = clouds;
+      expect(await compute.availabilityZoneExists('nova')).toBe(true);
+      expect(await compute.availabilityZoneExists('mars')).toBe(false);
+    });
+
     it('know the flavors, and no server that was never made', async () => {
       const { compute } = clouds;
       expect(await compute.flavorExists(ground.flavorId)).toBe(true);

@@ -388,6 +388,9 @@ function nova(app: FastifyInstance, state: State): void {
   const base = '/compute/v2.1';
   const refuse = (reply: FastifyReply, code: number, kind: string, message: string): FastifyReply =>
     reply.code(code).send({ [kind]: { code, message } });
+  app.get(`${base}/os-availability-zone`, async () => ({
+    availabilityZoneInfo: [{ zoneName: 'nova', zoneState: { available: true }, hosts: null }],
+  }));
   app.get(`${base}/flavors/:id`, async (request, reply) => {
     const { id } = request.params as { id: string };
     if (!state.flavors.has(id)) return refuse(reply, 404, 'itemNotFound', `Flavor ${id} could not be found.`);

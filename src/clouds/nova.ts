@@ -27,6 +27,10 @@ const Attached = Type.Object({
 });
 const Flavor = Type.Object({ flavor: Type.Object({ id: Type.String() }) });
 
+const Zones = Type.Object({
+  availabilityZoneInfo: Type.Array(Type.Object({ zoneName: Type.String() })),
+});
+
 export function novaCompute(session: Session): Compute {
   async function observeServer(id: string): Promise<Server | undefined> {
     const [found, cards] = await Promise.all([
@@ -62,6 +66,10 @@ export function novaCompute(session: Session): Compute {
     },
     async flavorExists(id) {
       return (await session.find(Flavor, 'compute', at`/flavors/${id}`)) !== undefined;
+    },
+    async availabilityZoneExists(name) {
+      const { availabilityZoneInfo } = await session.read(Zones, 'compute', 'GET', '/os-availability-zone');
+      return availabilityZoneInfo.some(({ zoneName }) => zoneName === name);
     },
     async ensureServer(server) {
       const there = await findServer(server.name);

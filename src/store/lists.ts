@@ -7,8 +7,6 @@ type Sql = RawBuilder<unknown>;
 
 interface View {
   readonly table: AnyTable;
-  /** What names a row where it has no id. Such rows cannot be markers. */
-  readonly key?: string;
   /** Rows that are kept and never shown. */
   readonly hidden?: string;
   /** What the view shows around the object: for each field a subquery on the row `t`. */
@@ -73,7 +71,9 @@ const views: Readonly<Record<ViewKind, View>> = {
         sql`t.load_balancer_id in (select b.id from load_balancers b where b.project_id = ${id})`,
     },
   },
-  quota: { table: tables.quota, key: 'projectId' },
+  availabilityZone: { table: tables.availabilityZone },
+  availabilityZoneProfile: { table: tables.availabilityZoneProfile },
+  quota: { table: tables.quota },
 };
 
 export function lists(db: Kysely<Database>): Lists {
@@ -83,7 +83,10 @@ export function lists(db: Kysely<Database>): Lists {
       return markerFound ? (rows as unknown as readonly Views[K][]) : undefined;
     },
     async show<K extends ViewKind>(kind: K, id: string) {
-      const { rows } = await page(db, views[kind], { filters: { [views[kind].key ?? 'id']: id }, sort: [] });
+      const { rows } = await page(db, views[kind], {
+        filters: { [views[kind].table.key ?? 'id']: id },
+        sort: [],
+      });
       return rows[0] as Views[K] | undefined;
     },
   };
@@ -94,9 +97,10 @@ async function page(
   view: View,
   query: ListQuery,
 ): Promise<{ markerFound: boolean; rows: readonly unknown[] }> {
-  if (query.marker !== undefined && (view.key !== undefined || !isUuid(query.marker)))
+  const { key: named } = view.table;
+  if (query.marker !== undefined && (named !== undefined || !isUuid(query.marker)))
     return { markerFound: false, rows: [] };
-  const tie = view.key === undefined ? [] : [{ key: view.key, descending: false }];
+  const tie = named === undefined ? [] : [{ key: named, descending: false }];
   const sort = [...query.sort, ...tie].map(({ key, descending }) => ({
     value: sortValue(view.table, key),
     descending,

@@ -3,9 +3,10 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { type ClientConfig, type CustomTypesConfig, Pool, types } from 'pg';
 import type { Log } from '../platform/log.ts';
 import { amphorae } from './amphorae.ts';
-import { flavors } from './flavors.ts';
 import { lists } from './lists.ts';
 import * as loadBalancers from './migrations/0001-load-balancers.ts';
+import * as availabilityZones from './migrations/0002-availability-zones.ts';
+import { availabilityZonePair, flavorPair, offers } from './offers.ts';
 import { type QuotaDefaults, quotas } from './quotas.ts';
 import type { Database } from './schema.ts';
 import { statistics } from './statistics.ts';
@@ -28,7 +29,10 @@ export interface StoreOptions {
 }
 
 /** Named here and not found in a folder: programs are bundled into one file. */
-const migrations: Readonly<Record<string, Migration>> = { '0001-load-balancers': loadBalancers };
+const migrations: Readonly<Record<string, Migration>> = {
+  '0001-load-balancers': loadBalancers,
+  '0002-availability-zones': availabilityZones,
+};
 
 /** Connects, and brings the tables to the newest form first; any number of programs may do so at once. */
 export async function openStore(options: StoreOptions): Promise<Store> {
@@ -61,7 +65,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     trees: trees(db, options.quotaDefaults ?? {}),
     lists: lists(db),
     amphorae: amphorae(db),
-    flavors: flavors(db),
+    flavors: offers(db, flavorPair),
+    availabilityZones: offers(db, availabilityZonePair),
     quotas: quotas(db, options.quotaDefaults ?? {}),
     statistics: statistics(db),
     work,

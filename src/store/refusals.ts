@@ -37,6 +37,7 @@ const conflicts: Readonly<Record<string, string>> = {
   members_address: 'Another member on this pool is already using this address and protocol_port',
   health_monitors_pool: 'This pool already has a health monitor',
   flavors_name: 'A flavor of this name already exists.',
+  availability_zones_name: 'An availability zone of this name already exists.',
 };
 
 const unstorable = validationFailure('a text holds a character that cannot be stored.');

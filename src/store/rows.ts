@@ -57,10 +57,11 @@ export function insertRows(table: AnyTable, objects: readonly object[], hidden: 
 
 /** One statement for any number of changed objects. */
 export function updateRows(table: AnyTable, objects: readonly object[], hidden: object): RawBuilder<unknown> {
-  const columns = columnsOf(table).filter((column) => column !== 'id');
+  const key = columnOf(table.key ?? 'id');
+  const columns = columnsOf(table).filter((column) => column !== key);
   return sql`update ${sql.raw(table.name)} t
     set (${sql.raw(columns.join(', '))}) = row(${sql.raw(columns.map((column) => `r.${column}`).join(', '))})
-    from ${relation(table, objects, hidden)} r where t.id = r.id`;
+    from ${relation(table, objects, hidden)} r where t.${sql.raw(key)} = r.${sql.raw(key)}`;
 }
 
 export const deleteRows = (table: AnyTable, ids: readonly string[]): RawBuilder<unknown> =>

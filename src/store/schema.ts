@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely';
 import type { Amphora } from '../lb/amphora.ts';
+import type { AvailabilityZone, AvailabilityZoneProfile } from '../lb/availability-zone.ts';
 import type { Flavor, FlavorProfile } from '../lb/flavor.ts';
 import type { HealthMonitor } from '../lb/health-monitor.ts';
 import type { L7Policy } from '../lb/l7-policy.ts';
@@ -20,8 +21,6 @@ export interface Database {
   l7Policies: L7Policy & { readonly loadBalancerId: string };
   l7Rules: L7Rule & { readonly loadBalancerId: string };
   amphorae: Amphora;
-  flavors: Flavor;
-  flavorProfiles: FlavorProfile;
   quotas: QuotaLimits & { readonly projectId: string };
   traffic: {
     readonly amphoraId: string;
@@ -49,6 +48,8 @@ export type ColumnKind = Kind | `${Kind}?`;
 /** One kind of object and where it is kept. */
 export interface Table<T> {
   readonly name: string;
+  /** The field that names a row where it has no id. */
+  readonly key?: string;
   /** Every field of the domain object has a column of the same name. */
   readonly fields: Readonly<Record<keyof T & string, ColumnKind>>;
   /** Columns the object does not show, beside its fields. */
@@ -259,8 +260,27 @@ const flavorProfile: Table<FlavorProfile> = {
   hiddenColumns: {},
 };
 
+const availabilityZone: Table<AvailabilityZone> = {
+  name: 'availability_zones',
+  key: 'name',
+  fields: {
+    name: 'text',
+    description: 'text?',
+    enabled: 'boolean',
+    availabilityZoneProfileId: 'uuid',
+  },
+  hiddenColumns: {},
+};
+
+const availabilityZoneProfile: Table<AvailabilityZoneProfile> = {
+  name: 'availability_zone_profiles',
+  fields: { id: 'uuid', name: 'text', providerName: 'text', availabilityZoneData: 'text' },
+  hiddenColumns: {},
+};
+
 const quota: Table<QuotaLimits & { readonly projectId: string }> = {
   name: 'quotas',
+  key: 'projectId',
   fields: {
     projectId: 'text',
     loadBalancer: 'number?',
@@ -285,5 +305,7 @@ export const tables = {
   amphora,
   flavor,
   flavorProfile,
+  availabilityZone,
+  availabilityZoneProfile,
   quota,
 };

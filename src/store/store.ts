@@ -1,4 +1,5 @@
 import type { Amphora } from '../lb/amphora.ts';
+import type { AvailabilityZone, AvailabilityZoneProfile } from '../lb/availability-zone.ts';
 import type { Flavor, FlavorProfile } from '../lb/flavor.ts';
 import type { HealthMonitor } from '../lb/health-monitor.ts';
 import type { L7Policy } from '../lb/l7-policy.ts';
@@ -16,7 +17,8 @@ export interface Store {
   readonly trees: Trees;
   readonly lists: Lists;
   readonly amphorae: Amphorae;
-  readonly flavors: Flavors;
+  readonly flavors: Offers<FlavorProfile, Flavor>;
+  readonly availabilityZones: Offers<AvailabilityZoneProfile, AvailabilityZone>;
   readonly quotas: Quotas;
   readonly statistics: Statistics;
   readonly work: WorkQueue;
@@ -83,6 +85,8 @@ export interface Views {
   l7Rule: L7Rule;
   flavor: Flavor;
   flavorProfile: FlavorProfile;
+  availabilityZone: AvailabilityZone;
+  availabilityZoneProfile: AvailabilityZoneProfile;
   amphora: Amphora;
   quota: QuotaLimits & { readonly projectId: string };
 }
@@ -127,16 +131,17 @@ export interface Amphorae {
   countAllocated(): Promise<number>;
 }
 
-export interface Flavors {
-  createProfile(profile: FlavorProfile): Promise<void>;
-  /** Problem: in use by a flavor while data or provider change (409), or unknown (404). */
-  updateProfile(id: string, changes: Partial<FlavorProfile>): Promise<FlavorProfile | Problem>;
+/** What the operator offers, each by a profile. Flavors are named by id, availability zones by name. */
+export interface Offers<Profile, Offer> {
+  createProfile(profile: Profile): Promise<Problem | undefined>;
+  /** Problem: in use while data or provider change (409), or unknown (404). */
+  updateProfile(id: string, changes: Partial<Profile>): Promise<Profile | Problem>;
   deleteProfile(id: string): Promise<Problem | undefined>;
   /** Problem: name taken (409), unknown profile (400). */
-  create(flavor: Flavor): Promise<Problem | undefined>;
-  update(id: string, changes: Partial<Flavor>): Promise<Flavor | Problem>;
+  create(offer: Offer): Promise<Problem | undefined>;
+  update(key: string, changes: Partial<Offer>): Promise<Offer | Problem>;
   /** Problem: in use by a load balancer that is not DELETED (409), unknown (404). */
-  delete(id: string): Promise<Problem | undefined>;
+  delete(key: string): Promise<Problem | undefined>;
 }
 
 /** How many of a kind a project may have: -1 unlimited, 0 none, null the deployment's default. */

@@ -4,6 +4,7 @@ import type { Resource } from '../lb/resource.ts';
 import type { OperatingStatus } from '../lb/status.ts';
 import { type Tree, type TreeList, treeLists } from '../lb/tree.ts';
 import { checkQuotas, type QuotaDefaults } from './quotas.ts';
+import { holdRow } from './offers.ts';
 import { transaction } from './refusals.ts';
 import { deleteRows, fieldsOf, insertRows, isUuid, jsonRows, revive, updateRows } from './rows.ts';
 import { type AnyTable, type Database, tables } from './schema.ts';
@@ -43,13 +44,15 @@ export function trees(db: Kysely<Database>, quotaDefaults: Partial<QuotaDefaults
 
     async create(tree) {
       const refusal = await transaction(db, async (trx) => {
-        const { id, projectId, flavorId } = tree.loadBalancer;
+        const { id, projectId, flavorId, availabilityZone } = tree.loadBalancer;
         // Octavia counts everything in a whole load balancer but its policies and rules.
         const { l7Policy: _, l7Rule: __, ...growth } = growthBetween({ ...tree, ...nothingBelow }, tree);
         const overQuota = await checkQuotas(trx, projectId, { ...growth, loadBalancer: 1 }, quotaDefaults);
         if (overQuota) return overQuota;
-        if (flavorId !== null && !(await holdFlavor(trx, flavorId)))
+        if (flavorId !== null && !(await holdRow(trx, tables.flavor, flavorId)))
           return cloudObjectNotFound('Flavor', flavorId);
+        if (availabilityZone !== null && !(await holdRow(trx, tables.availabilityZone, availabilityZone)))
+          return cloudObjectNotFound('Availability Zone', availabilityZone);
         await insertRows(tables.loadBalancer, [tree.loadBalancer], {}).execute(trx);
         await writeLists(trx, { ...tree, ...nothingBelow }, tree);
         await markForWork(trx, id);
@@ -136,13 +139,6 @@ async function lock(trx: Transaction<Database>, loadBalancerId: string): Promise
 async function lockTree(trx: Transaction<Database>, loadBalancerId: string): Promise<Tree | undefined> {
   if (!isUuid(loadBalancerId) || !(await lock(trx, loadBalancerId))) return undefined;
   return readTree(trx, loadBalancerId);
-}
-
-/** Keeps the flavor from being deleted before this transaction is over. */
-async function holdFlavor(trx: Transaction<Database>, flavorId: string): Promise<boolean> {
-  if (!isUuid(flavorId)) return false;
-  const { rows } = await sql`select from flavors where id = ${flavorId} for key share`.execute(trx);
-  return rows.length === 1;
 }
 
 function growthBetween(before: Tree, after: Tree): Partial<Record<ResourceKind, number>> {

@@ -1,7 +1,15 @@
+import type { AmphoraAvailabilityZoneData, AvailabilityZone } from '../../lb/availability-zone.ts';
 import { newLoadBalancer } from '../../lb/load-balancer-rules.ts';
-import { cloudObjectNotFound, isProblem, type Problem, problem } from '../../lb/problems.ts';
+import {
+  cloudObjectNotFound,
+  isProblem,
+  type Problem,
+  problem,
+  validationFailure,
+} from '../../lb/problems.ts';
 import type { Tree } from '../../lb/tree.ts';
 import { wholeLoadBalancer } from '../../lb/whole-load-balancer.ts';
+import { availabilityZoneData } from '../availability-zone-data.ts';
 import { created } from '../bodies.ts';
 import type { Created } from '../fields.ts';
 import { flavorData } from '../flavor-data.ts';
@@ -38,6 +46,8 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (missing !== undefined) return missing;
   const kind = await kindOf(api, values);
   if (isProblem(kind)) return kind;
+  const elsewhere = vipNetworkProblem(plan, kind);
+  if (elsewhere !== undefined) return elsewhere;
   return build(api, request, values, { ...kind, plan, projectId });
 }
 
@@ -46,7 +56,7 @@ async function build(
   api: Api,
   request: ApiRequest,
   values: Created<typeof loadBalancers.fields>,
-  { plan, projectId, provider, flavorId }: Kind & { plan: VipPlan; projectId: string },
+  { plan, projectId, provider, flavorId, availabilityZone }: Kind & { plan: VipPlan; projectId: string },
 ): Promise<Answer | Problem> {
   const loadBalancerId = api.newId();
   const vip = await takeVip(api.networking, plan, values, { loadBalancerId, projectId });
@@ -62,7 +72,7 @@ async function build(
       provider,
       flavorId,
       vipVnicType: 'normal',
-      availabilityZone: null,
+      availabilityZone,
       topology: 'SINGLE',
     },
     { now: api.clock() },
@@ -115,6 +125,9 @@ async function withAllBelow(
 interface Kind {
   readonly provider: string;
   readonly flavorId: string | null;
+  readonly availabilityZone: string | null;
+  /** Networks the VIP may be on; undefined: any. */
+  readonly vipNetworks: readonly string[] | undefined;
 }
 
 /** The provider, from what was sent, the flavor, or the deployment; all three must go together. */
@@ -125,8 +138,14 @@ async function kindOf(
   const flavor = flavorId === undefined ? undefined : await api.store.lists.show('flavor', flavorId);
   if (flavorId !== undefined && flavor === undefined) return cloudObjectNotFound('Flavor', flavorId);
   if (flavor?.enabled === false) return problem(400, `Flavor ${flavor.id} is disabled.`);
-  // Zones are not offered so far, so none can be named.
-  if (availabilityZone !== undefined) return cloudObjectNotFound('Availability Zone', availabilityZone);
+  const zone =
+    availabilityZone === undefined
+      ? undefined
+      : await api.store.lists.show('availabilityZone', availabilityZone);
+  if (availabilityZone !== undefined && zone === undefined) {
+    return cloudObjectNotFound('Availability Zone', availabilityZone);
+  }
+  if (zone?.enabled === false) return problem(400, `Availability Zone ${zone.name} is disabled.`);
   const profile = flavor && (await api.store.lists.show('flavorProfile', flavor.flavorProfileId));
   if (profile !== undefined && provider !== undefined && provider !== profile.providerName) {
     return problem(400, `Flavor ${flavorId} is of provider '${profile.providerName}', not of '${provider}'.`);
@@ -135,5 +154,32 @@ async function kindOf(
   const wrong =
     providerProblem(api.config, resolved) ??
     (profile && (await flavorData(api, resolved, profile.flavorData)));
-  return isProblem(wrong) ? wrong : { provider: resolved, flavorId: flavorId ?? null };
+  if (isProblem(wrong)) return wrong;
+  const zoneData = await zoneDataOf(api, resolved, zone);
+  if (isProblem(zoneData)) return zoneData;
+  return {
+    provider: resolved,
+    flavorId: flavorId ?? null,
+    availabilityZone: zone?.name ?? null,
+    vipNetworks: zoneData.valid_vip_networks,
+  };
+}
+
+/** What the zone means to the provider; it may not be able to do any more what it could when the profile was made. */
+async function zoneDataOf(
+  api: Api,
+  provider: string,
+  zone: AvailabilityZone | undefined,
+): Promise<AmphoraAvailabilityZoneData | Problem> {
+  const profile =
+    zone && (await api.store.lists.show('availabilityZoneProfile', zone.availabilityZoneProfileId));
+  return profile === undefined ? {} : availabilityZoneData(api, provider, profile.availabilityZoneData);
+}
+
+function vipNetworkProblem(plan: VipPlan, { vipNetworks }: Kind): Problem | undefined {
+  const networkId = plan.port === undefined ? plan.networkId : plan.port.networkId;
+  return vipNetworks === undefined ||
+    vipNetworks.some((valid) => valid.toLowerCase() === networkId.toLowerCase())
+    ? undefined
+    : validationFailure(`the availability zone allows no VIP on network ${networkId}.`);
 }

@@ -1,4 +1,5 @@
 import { isProblem, type Problem, problem } from '../../lb/problems.ts';
+import { availabilityZoneCapabilities } from '../availability-zone-data.ts';
 import { flavorCapabilities } from '../flavor-data.ts';
 import { wantedFields } from '../paging.ts';
 import { authorize } from '../policy.ts';
@@ -9,13 +10,6 @@ interface Described {
   readonly name: string;
   readonly description: string;
 }
-
-const zoneCapabilities: readonly Described[] = [
-  { name: 'compute_zone', description: 'The compute availability zone of the amphorae.' },
-  { name: 'volume_zone', description: 'The volume availability zone of the amphorae.' },
-  { name: 'management_network', description: 'The id of the management network of the zone.' },
-  { name: 'valid_vip_networks', description: 'Ids of the networks a VIP may be on.' },
-];
 
 /** Providers and what they can are configuration: no ids, no pages, no links. */
 export function providerRoutes(api: Api): readonly Route[] {
@@ -40,7 +34,7 @@ export function providerRoutes(api: Api): readonly Route[] {
       path: `${path}/:provider/availability_zone_capabilities`,
       handle: async (request) =>
         authorize(request.caller, 'provider-availability-zone:get_all', request.caller.projectId) ??
-        capabilities(api, request, 'availability_zone_capabilities', zoneCapabilities),
+        capabilities(api, request, 'availability_zone_capabilities', availabilityZoneCapabilities),
     },
   ];
 }
