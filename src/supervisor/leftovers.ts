@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { labelOf } from './namespaces.ts';
 import { endProcess, findProcesses, type Process } from './processes.ts';
@@ -47,6 +47,8 @@ export async function endLeftovers(
     await endProcess(cloudlet, keepInstances ? 'SIGKILL' : 'SIGTERM', 30_000);
   }
   for (const database of left.databases) await endProcess(database, 'SIGINT', 30_000); // a fast, clean shutdown
+  // Its lock holds a process number; in a restarted container that can be anybody's by now, and PostgreSQL would wait.
+  await rm(state.postgresSocket, { recursive: true, force: true });
   return [
     ...(left.namespaces.length > 0 ? ['the namespaces of a rootless Livia'] : []),
     ...left.servers.map(() => 'livia-server'),
