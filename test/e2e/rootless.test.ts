@@ -18,7 +18,7 @@ const setup = resolve(import.meta.dirname, '../../setup/run.mjs');
 const allowed = await userNamespaces();
 
 beforeAll(async () => {
-  await run(['node', setup, 'cli', '--help']); // makes the programs, which nobody may not
+  await run(['node', setup, 'start', '--help']); // makes the programs, which nobody may not
 
   chownSync(service.stateDir, nobody, nobody);
   chmodSync(service.stateDir, 0o700);
