@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { asNobody, userNamespaces } from '../../test/ordinary-user.ts';
 import { type EmbeddedPostgres, startPostgres, stopStalePostgres } from './embedded.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -119,11 +120,17 @@ describe('a private PostgreSQL', () => {
   });
 });
 
-/** The fixture under another program; its server's number. */
-async function parent(wrapper: readonly string[]): Promise<{ child: ChildProcess; pid: number }> {
-  const fixture = fileURLToPath(new URL('embedded.fixture.ts', import.meta.url));
-  const [program = process.execPath, ...args] = wrapper.length > 0 ? [...wrapper, process.execPath] : [];
-  const child = spawn(program, [...args, fixture, folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+const fixture = fileURLToPath(new URL('embedded.fixture.ts', import.meta.url));
+const onlyUser0 = ['unshare', '--user', '--map-root-user', process.execPath, fixture];
+const namespaces = await userNamespaces();
+
+/** The parent of that command line; its server's number. */
+async function parent(line: readonly string[]): Promise<{ child: ChildProcess; pid: number }> {
+  const [program = '', ...args] = line;
+  const child = spawn(program, [...args, folder], {
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const [said] = (await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])) as [Buffer | number];
   return { child, pid: Number(String(said)) };
 }
@@ -136,7 +143,7 @@ async function ends(child: ChildProcess, how: () => void): Promise<void> {
 
 describe('the parent of a private PostgreSQL', () => {
   it('may be killed: the next one stops the server left behind and starts its own', async () => {
-    const { child, pid } = await parent([]);
+    const { child, pid } = await parent([process.execPath, fixture]);
     await remember(join(folder, 'run'));
     await ends(child, () => child.kill('SIGKILL'));
     expect(await isAlive(pid)).toBe(true);
@@ -148,17 +155,17 @@ describe('the parent of a private PostgreSQL', () => {
 
   const others = isRoot
     ? {
-        'an ordinary user': ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-        'user 0 of a user namespace with nobody else in it': ['unshare', '--user', '--map-root-user'],
+        'an ordinary user': asNobody(process.execPath, fixture),
+        'user 0 of a user namespace with nobody else in it': onlyUser0,
       }
-    : { 'user 0 of a user namespace with nobody else in it': ['unshare', '--user', '--map-root-user'] };
-  for (const [who, wrapper] of Object.entries(others)) {
-    it(`may be ${who}, and be killed`, async () => {
+    : { 'user 0 of a user namespace with nobody else in it': onlyUser0 };
+  for (const [who, line] of Object.entries(others)) {
+    it.runIf(line !== onlyUser0 || namespaces)(`may be ${who}, and be killed`, async () => {
       await chmod(folder, 0o777);
-      const first = await parent(wrapper);
+      const first = await parent(line);
       await ends(first.child, () => first.child.kill('SIGKILL'));
       expect(await isAlive(first.pid)).toBe(true);
-      const second = await parent(wrapper);
+      const second = await parent(line);
       expect(await isAlive(first.pid)).toBe(false);
       expect(await isAlive(second.pid)).toBe(true);
       await ends(second.child, () => second.child.stdin?.write('stop\n'));

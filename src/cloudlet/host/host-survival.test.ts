@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { asNobody, userNamespaces } from '../../../test/ordinary-user.ts';
 import { run, tryRun } from '../../platform/run.ts';
 import { type Host, type HostNetwork, type InstanceSpec, type InstanceState, openHost } from './host.ts';
 import { aName, aNetwork, anInstance, ask, eventually, groupsOf, needRoot, quiet } from './host.fixture.ts';
@@ -150,8 +151,9 @@ describe('while the program lives', () => {
   });
 });
 
+const namespaces = await userNamespaces();
+
 describe('without root', () => {
-  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
   let folder: string;
   let program: string[];
   const card = lan.card();
@@ -195,17 +197,17 @@ describe('without root', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it.each([
+  it.runIf(namespaces).each([
     ['user, network and mount namespace', ['-Urnm']],
     ['user, network, mount and process namespace', ['-Urnmp', '--mount-proc']],
   ])('the same works inside a %s, only without limits', async (_, namespaces) => {
     const inside = ['unshare', ...namespaces, '--kill-child', '--fork'];
-    const said = await run([...nobody, ...inside, ...program], { cwd: folder });
+    const said = await run(asNobody(...inside, ...program), { cwd: folder });
     expect(JSON.parse(said)).toEqual({ user: 0, limits: 'none', alive: true, answer: `I am ${spec.name}` });
   });
 
   it('and without a user namespace it says what is missing', async () => {
-    const { code, stderr } = await tryRun([...nobody, ...program], { cwd: folder });
+    const { code, stderr } = await tryRun(asNobody(...program), { cwd: folder });
     expect(code).toBe(1);
     expect(stderr).toContain(
       'cannot make a network namespace (are you root, or in a user namespace?): unshare: ',

@@ -26,15 +26,14 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
   if (!cloud.adopted) await removeLegs();
 
   async function removeLegs(): Promise<void> {
-    const legs = [...(await linksOf('self'))].filter((link) => ours.test(link));
-    await ip(legs.map((link) => `link del ${link}`));
+    for (const link of await linksOf('self')) if (ours.test(link)) await removeLink(link, 'self');
   }
 
   async function ensureLeg(network: HostNetwork): Promise<void> {
     const link = leg(network.id);
     const there = (await linksOf('self')).has(link);
     if (network.hostAddresses.length === 0) {
-      if (there) await ip([`link del ${link}`]);
+      if (there) await removeLink(link, 'self');
       return;
     }
     if (!there) await ip([`link add ${link} type veth peer name ${far(network.id)} netns ${cloud.pid()}`]);
@@ -66,7 +65,7 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
 
     async remove(id) {
       await ensureLeg({ id, hostAddresses: [] });
-      if ((await linksOf(cloud.pid())).has(bridge(id))) await ip([`link del ${bridge(id)}`], cloud.path);
+      await removeLink(bridge(id), cloud.pid(), cloud.path);
     },
 
     async plug(instanceId, pid, nics, first) {
@@ -79,8 +78,7 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
     },
 
     async unplug(macAddress) {
-      const link = port(macAddress);
-      if ((await linksOf(cloud.pid())).has(link)) await ip([`link del ${link}`], cloud.path);
+      await removeLink(port(macAddress), cloud.pid(), cloud.path);
     },
 
     async unplugAll(instanceId) {
@@ -96,15 +94,20 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
       ]);
       const links = JSON.parse(text) as readonly { ifname: string; ifalias?: string }[];
       for (const link of links.filter(({ ifalias }) => ifalias === instanceId)) {
-        // One by one and checked again: the kernel may be taking them away at this moment.
-        await ip([`link del ${link.ifname}`], cloud.path).catch(async (error: unknown) => {
-          if ((await linksOf(cloud.pid())).has(link.ifname)) throw error;
-        });
+        await removeLink(link.ifname, cloud.pid(), cloud.path);
       }
     },
 
     close: removeLegs,
   };
+}
+
+/** Gone before or now, by us or by the kernel, which may be taking it away with its other end at this moment. */
+async function removeLink(link: string, pid: number | 'self', namespace?: string): Promise<void> {
+  if (!(await linksOf(pid)).has(link)) return;
+  await ip([`link del ${link}`], namespace).catch(async (error: unknown) => {
+    if ((await linksOf(pid)).has(link)) throw error;
+  });
 }
 
 // A link's name has at most 15 characters.
