@@ -101,7 +101,11 @@ describe('an instance', () => {
     expect((await within(pid, 'ls', '/proc')).split('\n').filter((entry) => /^\d+$/.test(entry))).toContain(
       '1',
     );
-    expect(await within(pid, 'cat', '/proc/1/cmdline')).toBe('sleep\x001000\0');
+    // It says that it is up just before the image's script takes its place.
+    await eventually(async () => {
+      const line = await within(pid, 'cat', '/proc/1/cmdline');
+      return line === 'sleep\x001000\0' ? line : undefined;
+    });
     expect((await within(pid, 'ls', '/run')).trim()).toBe('boot');
     expect((await within(pid, 'cat', '/proc/sys/kernel/hostname')).trim()).toBe(itsName);
     const environment = (await within(pid, 'cat', '/proc/1/environ')).split('\0');
