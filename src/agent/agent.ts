@@ -18,6 +18,7 @@ import { unprivileged } from './privileges.ts';
 import { buildReport } from './report.ts';
 import { listen } from './server.ts';
 import { heard, noTraffic, type Traffic } from './traffic.ts';
+import { datagrams } from './udp/datagrams.ts';
 
 export interface AgentOptions {
   readonly boot: Boot;
@@ -50,6 +51,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     files.prepare(),
   ]);
 
+  const udp = datagrams({ path: paths.datagrams, log });
   const haproxy = haproxyProcess(paths, program, () => {
     log.error('HAProxy died');
     void apply.revive();
@@ -87,12 +89,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return mine;
   }
 
-  const apply = applier({ paths, files, haproxy, machine, user, ensureLinks, beforeChange: hear, log });
+  const apply = applier({ paths, files, haproxy, machine, user, ensureLinks, udp, beforeChange: hear, log });
 
   async function report(): Promise<Report> {
-    await hear();
+    const [carried] = await Promise.all([udp.report(), hear()]);
     const generation = apply.applied()?.wanted.generation ?? -1;
-    return buildReport({ id: boot.amphoraId, generation }, rows.current, rows.old, traffic);
+    const own = buildReport({ id: boot.amphoraId, generation }, rows.current, rows.old, traffic);
+    const { listeners, pools } = own;
+    return {
+      ...own,
+      listeners: { ...listeners, ...carried.listeners },
+      pools: { ...pools, ...carried.pools },
+    };
   }
 
   async function status(): Promise<AgentStatus> {
@@ -144,7 +152,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     };
   }
 
-  await apply.recall();
+  await Promise.all([apply.recall(), udp.recall()]);
   if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
   else if (apply.applied() !== undefined) await apply.revive();
 
@@ -163,6 +171,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         server.closeAllConnections();
       }
       await apply.stop();
+      await udp.stop();
       await haproxy.stop();
     },
   };

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { demandOf } from '../plan/haproxy/demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from '../plan/haproxy/render.ts';
 import { type MemoryBudget, memoryBudget } from '../plan/memory-budget.ts';
+import { streamPart } from '../plan/udp/datagrams.ts';
 import { writeWhole } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
 import type { Outcome } from '../wire/report.ts';
@@ -14,6 +15,7 @@ import { blame, HaproxyRefusal } from './haproxy/refusal.ts';
 import { ask } from './haproxy/socket.ts';
 import type { Machine } from './memory.ts';
 import type { AgentPaths } from './paths.ts';
+import type { Datagrams } from './udp/datagrams.ts';
 
 type Refused = Outcome['refused'];
 type Warnings = Outcome['warnings'];
@@ -39,6 +41,8 @@ export interface ApplierOptions {
   readonly user: { readonly name: string; readonly group: string } | null;
   /** Makes cards, addresses and routes so. */
   readonly ensureLinks: (wanted: WantedAmphora) => Promise<void>;
+  /** Carries what is not HAProxy's. */
+  readonly udp: Datagrams;
   /** Called before HAProxy is told anything, to hear what its workers have counted. */
   readonly beforeChange: () => Promise<void>;
   readonly log: Log;
@@ -162,18 +166,26 @@ export function applier(options: ApplierOptions) {
           throw new Superseded(`generation ${newestGeneration} came while ${wanted.generation} waited`);
         }
         await options.ensureLinks(wanted);
+        const datagrams = await options.udp.apply(wanted);
+        const streams = streamPart(wanted);
+        const answer = (one: Applied, change: Change): Applied & { change: Change } => ({
+          ...one,
+          change: change === 'none' && datagrams.changed ? 'runtime' : change,
+          refused: [...one.refused, ...datagrams.refused],
+          warnings: [...one.warnings, ...datagrams.warnings],
+        });
         try {
-          const change = await make(wanted);
+          const change = await make(streams);
           if (applied === undefined) throw new Error('nothing is applied after an apply');
-          return { ...applied, change };
+          return answer(applied, change);
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
           // Nobody to leave out: all of it stays as it was, and everything wanted is answered for.
-          const refused = wanted.listeners.map(({ id }) => ({ id, reason: error.message }));
-          const carried = applied?.carried ?? { ...wanted, listeners: [], pools: [] };
-          applied = { wanted, carried, refused, warnings: [] };
+          const refused = streams.listeners.map(({ id }) => ({ id, reason: error.message }));
+          const carried = applied?.carried ?? { ...streams, listeners: [], pools: [] };
+          applied = { wanted: streams, carried, refused, warnings: [] };
           await writeWhole(paths.applied, JSON.stringify(applied));
-          return { ...applied, change: 'none' };
+          return answer(applied, 'none');
         }
       });
     },

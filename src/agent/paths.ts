@@ -8,6 +8,8 @@ export function agentPaths(run: string) {
     /** What it was last told and what came of it. */
     applied: join(run, 'applied.json'),
     counters: join(run, 'counters.json'),
+    /** What of it the kernel carries, and which members are down. */
+    datagrams: join(run, 'datagrams.json'),
     haproxy,
     /** Link to the directory of the version HAProxy loads; the directories beside it are numbered. */
     current: join(haproxy, 'current'),
