@@ -25,7 +25,7 @@ const directly: RunAs = { command: (folders, build) => Promise.resolve(build(fol
 /** Where no other user exists (rootless: only user 0 is mapped), another number for the same one. */
 const inUserNamespace: RunAs = {
   command: (folders, build) =>
-    Promise.resolve(['unshare', '--user', '--map-user=1000', '--map-group=1000', ...build(folders)]),
+    Promise.resolve(['unshare', '--user', '--map-user=65534', '--map-group=65534', ...build(folders)]),
 };
 
 /**
