@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { apiConfig } from '../src/api/config.ts';
 import { buildApi } from '../src/api/server.ts';
 import type { Clouds } from '../src/clouds/clouds.ts';
 import { connectClouds } from '../src/clouds/connect-clouds.ts';
@@ -40,7 +41,7 @@ async function startApi({ settings: { api }, store, clouds, log, endings }: Serv
     log,
     clock: () => new Date(),
     newId: randomUUID,
-    config: { paginationMaxLimit: api.page_limit, apiBaseUri: api.base_uri ?? null },
+    config: await apiConfig(api),
   });
   const address = await app.listen({ host: api.host, port: api.port });
   endings.push(() => app.close());

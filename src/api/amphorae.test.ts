@@ -86,4 +86,21 @@ describe('An amphora', () => {
       expect((await api.member.get(`/v2/lbaas/${owner}/stats`)).body).toEqual({ stats: counters });
     }
   });
+
+  it('is given up by an operator when it is in ERROR', async () => {
+    const lost = { ...amphora, id: randomUUID(), createdAt: new Date() };
+    await api.store.amphorae.save(lost);
+    const remove = (client: TestApi['admin']) => client.delete(`${path}/${lost.id}`);
+    expect((await remove(api.member)).status).toBe(403);
+    const alive = await remove(api.admin);
+    expect([alive.status, alive.body.faultstring]).toMatchObject([409, /^Amphora .* is immutable/]);
+    await api.store.amphorae.save({ ...lost, status: 'ERROR' });
+    expect((await remove(api.admin)).status).toBe(204);
+    expect((await api.admin.get(`${path}/${lost.id}`)).body.amphora.status).toBe('PENDING_DELETE');
+    const claims = await api.store.work.claim('test', 10, 1000);
+    expect(claims.map(({ key }) => key)).toContain(lost.loadBalancerId);
+    expect((await remove(api.admin)).status).toBe(409);
+    await api.store.amphorae.save({ ...lost, status: 'DELETED' });
+    expect((await remove(api.admin)).status).toBe(404);
+  });
 });

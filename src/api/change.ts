@@ -1,15 +1,14 @@
-import type { Caller } from '../clouds/clouds.ts';
 import { isProblem, type Problem } from '../lb/problems.ts';
 import type { Circumstances, Decision, Tree } from '../lb/tree.ts';
 import type { ResourceKind } from '../store/store.ts';
-import { type Action, authorize } from './policy.ts';
+import { type Action, type ApiCaller, authorize } from './policy.ts';
 import type { Api } from './request.ts';
 import { uuidOf } from './types.ts';
 
 /** Writing: every wish about a load balancer that exists goes through here. */
 
 export interface Wish<T, V> {
-  readonly caller: Caller;
+  readonly caller: ApiCaller;
   readonly actions: readonly Action[];
   /** What names the load balancer: itself, or something below it. */
   readonly of: { readonly kind: ResourceKind; readonly id: string };

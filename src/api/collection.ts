@@ -1,10 +1,9 @@
-import { type Caller } from '../clouds/clouds.ts';
 import { isProblem, notFound, type Problem, problem } from '../lb/problems.ts';
 import type { ViewKind, Views } from '../store/store.ts';
 import { isRefusal, type Refusal } from './faults.ts';
 import type { Fields } from './fields.ts';
 import { page, wantedFields } from './paging.ts';
-import { type Action, allows, authorize } from './policy.ts';
+import { type Action, type ApiCaller, authorize } from './policy.ts';
 import { type Answer, type Api, type ApiRequest, ok } from './request.ts';
 import { keyOf, type Resource } from './resource.ts';
 import { uuidOf } from './types.ts';
@@ -57,11 +56,11 @@ export async function listOfProjects<K extends ViewKind>(
 
 /** The project whose objects are listed; null: all. */
 function visibleProject(
-  caller: Caller,
+  caller: ApiCaller,
   asked: string | undefined,
   actions: { readonly read: Action; readonly readGlobal: Action },
 ): string | null | Problem {
-  if (allows(caller, actions.readGlobal, null)) return asked ?? null;
+  if (caller.policy.allows(caller, actions.readGlobal, null)) return asked ?? null;
   const projectId = asked ?? caller.projectId;
   return authorize(caller, actions.read, projectId) ?? projectId;
 }

@@ -33,7 +33,13 @@ export function withoutMount(path: string): string {
   return path === mount || path.startsWith(`${mount}/`) ? path.slice(mount.length) : path;
 }
 
-const open = ['/', `${mount}/`, '/healthcheck', `${mount}/healthcheck`];
+const healthchecks = ['/healthcheck', `${mount}/healthcheck`];
+const open = ['/', `${mount}/`, ...healthchecks];
+
+/** Answered in any form. */
+export function isHealthcheck(url: string): boolean {
+  return healthchecks.includes(url.split('?')[0] ?? '');
+}
 
 /** Asked for without a token; exactly these. */
 export function isOpenPath(url: string): boolean {

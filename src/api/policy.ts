@@ -1,7 +1,8 @@
 import type { Caller } from '../clouds/clouds.ts';
 import { type Problem, problem } from '../lb/problems.ts';
+import { type Credentials, PolicyRules } from './policy-rules.ts';
 
-/** Who may do what: the union of Keystone's default roles and the load-balancer_* roles. */
+/** Who may do what: the union of Keystone's default roles and the load-balancer_* roles, unless the operator says else. */
 
 type Rule =
   | 'read'
@@ -13,27 +14,24 @@ type Rule =
   | 'read-quota-global'
   | 'write-quota';
 
-interface Roles {
-  /** Wherever the object is. */
-  readonly anywhere: readonly string[];
-  /** On objects of the project of the token. */
-  readonly ownProject?: readonly string[];
-}
-
-const admins = ['admin', 'load-balancer_admin'];
-const writers = ['member', 'load-balancer_member'];
-const readers = ['reader', 'load-balancer_observer', ...writers];
-const globalReaders = ['load-balancer_global_observer', ...admins];
-
-const rules: Readonly<Record<Rule, Roles>> = {
-  read: { anywhere: globalReaders, ownProject: readers },
-  'read-global': { anywhere: globalReaders },
-  write: { anywhere: admins, ownProject: writers },
-  admin: { anywhere: admins },
-  'member-read': { anywhere: [...globalReaders, 'service'], ownProject: readers },
-  'read-quota': { anywhere: [...globalReaders, 'load-balancer_quota_admin'], ownProject: readers },
-  'read-quota-global': { anywhere: [...globalReaders, 'load-balancer_quota_admin'] },
-  'write-quota': { anywhere: ['load-balancer_quota_admin', ...admins] },
+/** As operators know and override them. */
+const rules: Readonly<Record<string, string>> = {
+  context_is_admin: 'role:admin or role:load-balancer_admin',
+  service: 'role:service',
+  'load-balancer:owner': 'project_id:%(project_id)s',
+  'load-balancer:admin': 'is_admin:True or role:load-balancer_admin or role:admin',
+  'load-balancer:global_observer': 'role:load-balancer_global_observer',
+  'load-balancer:observer_and_owner':
+    '(role:load-balancer_observer or role:reader) and rule:load-balancer:owner',
+  'load-balancer:member_and_owner': '(role:load-balancer_member or role:member) and rule:load-balancer:owner',
+  'load-balancer:read-global': 'rule:load-balancer:global_observer or rule:load-balancer:admin',
+  'load-balancer:read':
+    'rule:load-balancer:observer_and_owner or rule:load-balancer:member_and_owner or rule:load-balancer:global_observer or rule:load-balancer:admin',
+  'load-balancer:write': 'rule:load-balancer:member_and_owner or rule:load-balancer:admin',
+  'load-balancer:member-read': 'rule:load-balancer:read or rule:service',
+  'load-balancer:read-quota': 'rule:load-balancer:read or role:load-balancer_quota_admin',
+  'load-balancer:read-quota-global': 'rule:load-balancer:read-global or role:load-balancer_quota_admin',
+  'load-balancer:write-quota': 'role:load-balancer_quota_admin or rule:load-balancer:admin',
 };
 
 /** The rule of each action; the full name is `os_load-balancer_api:` and the one here. */
@@ -115,21 +113,53 @@ const actions = {
   'amphora:get_all': 'admin',
   'amphora:get_one': 'admin',
   'amphora:get_stats': 'admin',
+  'amphora:delete': 'admin',
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type Action = keyof typeof actions;
 
-/** `projectId`: the project of the object; null where the caller has none. */
-export function allows(caller: Caller, action: Action, projectId: string | null): boolean {
-  const { anywhere, ownProject = [] } = rules[actions[action]];
-  const has = (roles: readonly string[]): boolean =>
-    caller.roles.some((role) => roles.includes(role.toLowerCase()));
-  return has(anywhere) || (projectId !== null && projectId === caller.projectId && has(ownProject));
+export interface Policy {
+  /** `projectId`: the project of the object; null where the caller has none. */
+  allows(caller: Caller, action: Action, projectId: string | null): boolean;
+}
+
+const fullName = (action: string): string => `os_load-balancer_api:${action}`;
+
+/** The rules above with those of the operator in their place. Throws an `Error` that names a rule it cannot read. */
+export function policy(overrides: Readonly<Record<string, string>> = {}): Policy {
+  const known = new PolicyRules({
+    ...rules,
+    ...Object.fromEntries(
+      Object.entries(actions).map(([action, rule]) => [fullName(action), `rule:load-balancer:${rule}`]),
+    ),
+    ...overrides,
+  });
+  return {
+    allows: (caller, action, projectId) =>
+      known.allows(fullName(action), credentials(caller), { project_id: projectId, tenant_id: projectId }),
+  };
+}
+
+function credentials({ roles, projectId, userId, systemScope }: Caller): Credentials {
+  return {
+    roles,
+    attributes: {
+      project_id: projectId,
+      tenant_id: projectId,
+      user_id: userId,
+      system_scope: systemScope ? 'all' : null,
+    },
+  };
+}
+
+/** Who asks, and by which policy it is decided what is answered. */
+export interface ApiCaller extends Caller {
+  readonly policy: Policy;
 }
 
 /** Undefined: go on. */
-export function authorize(caller: Caller, action: Action, projectId: string | null): Problem | undefined {
-  return allows(caller, action, projectId)
+export function authorize(caller: ApiCaller, action: Action, projectId: string | null): Problem | undefined {
+  return caller.policy.allows(caller, action, projectId)
     ? undefined
     : problem(403, 'Policy does not allow this request to be performed.');
 }

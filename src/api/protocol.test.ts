@@ -40,6 +40,25 @@ describe('Discovery', () => {
     }
   });
 
+  it('believes a proxy in front of it where it is told to', async () => {
+    const headers = {
+      host: 'inside:9876',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'lb.example.org',
+      'x-forwarded-prefix': '/balancers/',
+      'x-forwarded-port': '8443',
+    };
+    const link = async (of: TestApi): Promise<string> =>
+      (await of.send('GET', '/', headers)).body.versions[0].links[0].href;
+    expect(await link(api)).toBe('http://inside:9876/v2');
+    const behind = await startApi({ config: { trustProxy: true } });
+    try {
+      expect(await link(behind)).toBe('https://lb.example.org:8443/balancers/v2');
+    } finally {
+      await behind.close();
+    }
+  });
+
   it('has four roots behind the token', async () => {
     for (const path of ['/v2', '/v2.0', '/v2/lbaas', '/v2/octavia', '/load-balancer/v2.0']) {
       expect((await api.send('GET', path)).status).toBe(401);

@@ -1,9 +1,10 @@
-import type { Caller, Compute, Identity, Images, Networking, Secrets } from '../clouds/clouds.ts';
+import type { Compute, Identity, Images, Networking, Secrets } from '../clouds/clouds.ts';
 import type { Deployment } from '../lb/defaults.ts';
 import { type Problem, unknownArgument } from '../lb/problems.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Refusal } from './faults.ts';
+import type { ApiCaller, Policy } from './policy.ts';
 
 /** What the API stands on. */
 export interface Api {
@@ -28,13 +29,20 @@ export interface ApiConfig {
   readonly maxBodyBytes: number;
   /** Believe X-Forwarded-* headers. */
   readonly trustProxy: boolean;
+  readonly policy: Policy;
+  /** Answer `/healthcheck`. */
+  readonly healthcheckEnabled: boolean;
+  /** Milliseconds a health check is not repeated. */
+  readonly healthcheckRefreshMs: number;
+  /** Origins of pages in browsers that may use the API; `*`: any. */
+  readonly corsAllowedOrigins: readonly string[];
   readonly defaultProvider: string;
   readonly providers: readonly { readonly name: string; readonly description: string }[];
 }
 
 /** One request, as a resource sees it. */
 export interface ApiRequest {
-  readonly caller: Caller;
+  readonly caller: ApiCaller;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   /** The URL the client used, without query: base of links. */

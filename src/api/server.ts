@@ -5,10 +5,10 @@ import fastify, {
   type FastifyRequest,
   type HTTPMethods,
 } from 'fastify';
-import type { Caller } from '../clouds/clouds.ts';
 import { DriverError } from '../clouds/errors.ts';
 import { standardDeployment } from '../lb/defaults.ts';
 import { isProblem, type Problem, problem } from '../lb/problems.ts';
+import { crossOrigin } from './cors.ts';
 import {
   driverProblem,
   faultBody,
@@ -18,8 +18,10 @@ import {
   refusalBody,
   tokenBody,
 } from './faults.ts';
+import { addHealthcheck } from './healthcheck.ts';
 import { acceptsJson, bodyKind } from './media-types.ts';
-import { canonicalUrl, isOpenPath, withoutMount } from './paths.ts';
+import { canonicalUrl, isHealthcheck, isOpenPath, withoutMount } from './paths.ts';
+import { type ApiCaller, policy } from './policy.ts';
 import type { Answer, Api, ApiConfig, Route } from './request.ts';
 import { amphoraRoutes } from './resources/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './resources/availability-zone-profiles.ts';
@@ -45,6 +47,10 @@ export const standardConfig: ApiConfig = {
   apiBaseUri: null,
   maxBodyBytes: 114_688,
   trustProxy: false,
+  policy: policy(),
+  healthcheckEnabled: false,
+  healthcheckRefreshMs: 5000,
+  corsAllowedOrigins: [],
   defaultProvider: 'amphora',
   providers: [
     { name: 'amphora', description: 'Load balancers of HAProxy in amphorae.' },
@@ -58,7 +64,7 @@ export interface ApiOptions extends Omit<Api, 'config'> {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    caller: Caller | null;
+    caller: ApiCaller | null;
   }
 }
 
@@ -82,6 +88,8 @@ export function buildApi(options: ApiOptions): FastifyInstance {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-openstack-request-id', request.id);
+    if (crossOrigin(request, reply, api.config.corsAllowedOrigins)) return reply.code(200).send();
+    if (isHealthcheck(request.originalUrl)) return undefined;
     if (!isOpenPath(request.originalUrl)) {
       const caller = await callerOf(api, request);
       if (caller === undefined) return unauthorized(api, reply);
@@ -109,6 +117,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   );
   app.setErrorHandler((error, request, reply) => sendError(api, error, request, reply));
 
+  addHealthcheck(app, api);
   for (const route of routesOf(api)) addRoute(app, api, route);
   refuseOtherMethods(app, routesOf(api));
   return app;
@@ -160,15 +169,25 @@ function addRoute(app: FastifyInstance, api: Api, { method, path, handle }: Rout
 }
 
 /** The URL of the request as links repeat it. */
-function linkBase({ apiBaseUri }: ApiConfig, request: FastifyRequest): string {
+function linkBase({ apiBaseUri, trustProxy }: ApiConfig, request: FastifyRequest): string {
   const path = request.originalUrl.split('?')[0] ?? '/';
-  return apiBaseUri === null
-    ? `${request.protocol}://${request.host}${path}`
-    : `${apiBaseUri.replace(/\/+$/, '')}${withoutMount(path)}`;
+  if (apiBaseUri !== null) return `${apiBaseUri.replace(/\/+$/, '')}${withoutMount(path)}`;
+  const said = (name: 'prefix' | 'port'): string => {
+    const value = trustProxy ? request.headers[`x-forwarded-${name}`] : undefined;
+    return typeof value === 'string' ? value.trim() : '';
+  };
+  const port = said('port');
+  const usual = { http: '80', https: '443' }[request.protocol];
+  const host =
+    port === '' || port === usual || /:\d+$/.test(request.host) ? request.host : `${request.host}:${port}`;
+  return `${request.protocol}://${host}${said('prefix').replace(/\/+$/, '')}${path}`;
 }
 
 /** Who asks where nobody needs to say it. */
-const nobody: Caller = { token: '', userId: '', projectId: null, systemScope: false, roles: [] };
+const nobody: ApiCaller = {
+  ...{ token: '', userId: '', projectId: null, systemScope: false, roles: [] },
+  policy: policy(),
+};
 
 const allMethods: readonly HTTPMethods[] = [
   'GET',
@@ -198,9 +217,11 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
 }
 
 /** Undefined: no token, or one that is not good (any more). Throws a `DriverError` when nobody can tell. */
-async function callerOf(api: Api, request: FastifyRequest): Promise<Caller | undefined> {
+async function callerOf(api: Api, request: FastifyRequest): Promise<ApiCaller | undefined> {
   const token = request.headers['x-auth-token'];
-  return typeof token === 'string' && token !== '' ? api.identity.validate(token) : undefined;
+  if (typeof token !== 'string' || token === '') return undefined;
+  const caller = await api.identity.validate(token);
+  return caller && { ...caller, policy: api.config.policy };
 }
 
 function unauthorized(api: Api, reply: FastifyReply): FastifyReply {

@@ -68,7 +68,7 @@ export function deleteL7Rule(tree: Tree, policyId: string, id: string): Decision
   };
 }
 
-export function tooManyProblem(tree: Tree, policyId: string): Problem | undefined {
+function tooManyProblem(tree: Tree, policyId: string): Problem | undefined {
   return tree.l7Rules.filter(({ l7PolicyId }) => l7PolicyId === policyId).length >= maxRules
     ? conflict(`L7 policy ${policyId} cannot have more than ${maxRules} rules.`)
     : undefined;

@@ -23,6 +23,19 @@ export const ApiSettings = Table({
   base_uri: Type.Optional(Type.String()),
   /** Rows on a page at most. Default 1000. */
   page_limit: Type.Integer({ minimum: 1, default: 1000 }),
+  /** Believe `X-Forwarded-*` headers: only behind a proxy that sets them. Default false. */
+  trust_proxy: Type.Boolean({ default: false }),
+  /**
+   * YAML or JSON of rules by name, as oslo.policy reads them, that go before the built-in ones (`rule:`, `role:`,
+   * `project_id:%(project_id)s`, `and`, `or`, `not`, `@`, `!`); read at start. None by default.
+   */
+  policy_file: Type.Optional(Type.String()),
+  /** Answer `/healthcheck`, without a token. Default false. */
+  healthcheck_enabled: Type.Boolean({ default: false }),
+  /** Seconds for which the outcome of a health check is kept. Default 5. */
+  healthcheck_refresh_seconds: Seconds(5),
+  /** Origins of browser pages that may use the API, such as `https://horizon.example.org`; `*`: any. Default none. */
+  cors_allowed_origins: Type.Array(Type.String(), { default: [] }),
 });
 
 /** The PostgreSQL of this deployment. */
@@ -126,6 +139,7 @@ export const Settings = Strict({
 });
 
 export type Settings = Static<typeof Settings>;
+export type ApiSettings = Static<typeof ApiSettings>;
 export type AmphoraSettings = Static<typeof AmphoraSettings>;
 export type WorkerSettings = Static<typeof WorkerSettings>;
 export type HealthSettings = Static<typeof HealthSettings>;

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { isUuid } from './rows.ts';
 import type { Database } from './schema.ts';
 import type { Amphorae } from './store.ts';
+import { markForWork } from './work-queue.ts';
 
 /** An amphora with status DELETED is kept as a row and hidden here as everywhere. */
 export function amphorae(db: Kysely<Database>): Amphorae {
@@ -18,6 +19,21 @@ export function amphorae(db: Kysely<Database>): Amphorae {
 
     async get(id) {
       return isUuid(id) ? present.where('id', '=', id).executeTakeFirst() : undefined;
+    },
+
+    async discard(id, at) {
+      if (!isUuid(id)) return false;
+      return db.transaction().execute(async (trx) => {
+        const [gone] = await trx
+          .updateTable('amphorae')
+          .set({ status: 'PENDING_DELETE', updatedAt: at })
+          .where('id', '=', id)
+          .where('status', '=', 'ERROR')
+          .returning('loadBalancerId')
+          .execute();
+        if (gone !== undefined) await markForWork(trx, gone.loadBalancerId);
+        return gone !== undefined;
+      });
     },
 
     async save(amphora) {

@@ -1,4 +1,4 @@
-import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely';
+import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { type ClientConfig, type CustomTypesConfig, Pool, types } from 'pg';
 import type { Log } from '../platform/log.ts';
@@ -70,6 +70,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     quotas: quotas(db, options.quotaDefaults ?? {}),
     statistics: statistics(db),
     work,
+    ping: async () => {
+      await sql`select 1`.execute(db);
+    },
     close: async () => {
       await work.close();
       await db.destroy();

@@ -22,6 +22,8 @@ export interface Store {
   readonly quotas: Quotas;
   readonly statistics: Statistics;
   readonly work: WorkQueue;
+  /** Throws when the database does not answer. */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -122,6 +124,8 @@ export interface Lists {
 export interface Amphorae {
   of(loadBalancerId: string): Promise<readonly Amphora[]>;
   get(id: string): Promise<Amphora | undefined>;
+  /** Gives one in ERROR up: it goes PENDING_DELETE, and its load balancer is marked. False: it is not in ERROR (any more). */
+  discard(id: string, at: Date): Promise<boolean>;
   /** Written by the loop alone. */
   save(amphora: Amphora): Promise<void>;
   /** Marks a heartbeat; false when the amphora is unknown. */

@@ -1,4 +1,4 @@
-import { isProblem, notFound, type Problem } from '../../lb/problems.ts';
+import { immutable, isProblem, notFound, type Problem } from '../../lb/problems.ts';
 import { found, listAnswer, showAnswer } from '../collection.ts';
 import { fields } from '../fields.ts';
 import { authorize } from '../policy.ts';
@@ -7,7 +7,7 @@ import { id, resource } from '../resource.ts';
 import { statisticsOf } from '../statistics.ts';
 import { boolean, instant, integer, ipAddress, oneOf, text, uuid, uuidOf } from '../types.ts';
 
-/** Written by the loop alone; operators look. */
+/** Written by the loop alone; operators look, and give up those that cannot be saved. */
 export const amphorae = resource({
   kind: 'amphora',
   name: 'Amphora',
@@ -61,6 +61,7 @@ export function amphoraRoutes(api: Api): readonly Route[] {
         listAnswer(api, amphorae, request),
     },
     { method: 'GET', path: one, handle: (request) => show(api, request) },
+    { method: 'DELETE', path: one, handle: (request) => remove(api, request) },
     { method: 'GET', path: `${one}/stats`, handle: (request) => statistics(api, request) },
   ];
 }
@@ -70,6 +71,16 @@ async function show(api: Api, request: ApiRequest): Promise<Answer | Problem> {
   if (isProblem(amphora)) return amphora;
   const denied = authorize(request.caller, 'amphora:get_one', request.caller.projectId);
   return denied ?? showAnswer(amphorae, amphora, request);
+}
+
+/** The loop takes it away, and puts another in its place if none is left. */
+async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const wrong = strayQuery(request) ?? authorize(request.caller, 'amphora:delete', request.caller.projectId);
+  if (wrong !== undefined) return wrong;
+  const amphora = await found(api, amphorae, request.params['id'] ?? '');
+  if (isProblem(amphora)) return amphora;
+  const discarded = await api.store.amphorae.discard(amphora.id, api.clock());
+  return discarded ? { status: 204 } : immutable('Amphora', amphora.id);
 }
 
 async function statistics(api: Api, request: ApiRequest): Promise<Answer | Problem> {
