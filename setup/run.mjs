@@ -75,7 +75,9 @@ function endWithNpm(end) {
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
   (error) => {
-    console.error(`livia: ${error instanceof Stop ? error.message : error.stack}`);
+    // The disk's and the system's own words (EACCES …, ENOSPC …) are clear enough; anything else is our mistake.
+    const clear = error instanceof Stop || typeof error.syscall === 'string';
+    console.error(`livia: ${clear ? error.message : error.stack}`);
     process.exit(1);
   },
 );

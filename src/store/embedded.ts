@@ -139,7 +139,7 @@ async function makeCluster(
     ...(hasty ? ['--no-sync'] : []),
   ]);
   const made = await tryRun(command, { timeoutMs: deadlineMs, cwd: '/', env: environment() });
-  if (made.code !== 0) throw new Error(`initdb: ${lastLine(made.stderr || made.stdout)}`);
+  if (made.code !== 0) throw new Error(`initdb: ${lastLine(fatal(made.stderr || made.stdout))}`);
   await rename(unfinished, dataDir);
 }
 
