@@ -19,8 +19,20 @@ import type { Store } from './store.ts';
 
 let store: Store;
 let drop: () => Promise<void>;
+/** A load balancer's zone must be there. */
+const zones = ['nova', `日本 "o'zone" \\`];
+
 beforeAll(async () => {
   ({ store, drop } = await freshStore());
+  const profile = {
+    ...{ id: randomUUID(), name: 'p', providerName: 'amphora' },
+    availabilityZoneData: '{}',
+  };
+  await store.availabilityZones.createProfile(profile);
+  for (const name of zones) {
+    const zone = { name, description: null, enabled: true, availabilityZoneProfileId: profile.id };
+    expect(await store.availabilityZones.create(zone)).toBeUndefined();
+  }
 });
 afterAll(() => drop());
 
@@ -54,7 +66,7 @@ const loadBalancerParts = fc.record({
   vipSgIds: texts,
   vipQosPolicyId: textOrNull,
   additionalVips: fc.array(fc.record({ subnetId: text, ipAddress: text, portId: text }), { maxLength: 2 }),
-  availabilityZone: textOrNull,
+  availabilityZone: fc.constantFrom(null, ...zones),
   vipPortOwned: fc.boolean(),
 });
 const listenerParts = fc.record({
