@@ -1,4 +1,5 @@
-import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { capture, hashOf, outerEnvironment, readOr, repo, Stop } from './steps.mjs';
 
@@ -20,12 +21,22 @@ export async function npmPackages() {
   } catch (error) {
     throw new Stop(`${repo} is not writable (${error.code}), so node_modules cannot be made`);
   }
-  // Without a network npm tries package after package for minutes; one question tells sooner.
-  await npm(['view', 'esbuild', 'version', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=3000']);
+  await askRegistry();
   // Development tools too: `npm start` and `npm test` share one installation.
   await npm(['install', '--no-save', '--include=dev', '--include=optional', '--no-progress']);
   writeFileSync(marker, wanted);
   return undefined;
+}
+
+/** Without a network npm tries package after package for many minutes; one question, past its cache, tells sooner. */
+async function askRegistry() {
+  const cache = mkdtempSync(join(tmpdir(), 'livia-npm-'));
+  const patience = ['--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=3000'];
+  try {
+    await npm(['view', 'esbuild', 'version', '--cache', cache, ...patience]);
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
 }
 
 async function npm(args) {
