@@ -213,12 +213,15 @@ function choosing(one: Service, family: Family, marks: ReadonlyMap<string, numbe
   const mark = (member: WantedMember): string => hex(marks.get(member.id) ?? 0);
   const places = live.map((member) => `${mark(member)} : ${ip(member.address)} . ${whole(member.port)}`);
   const limit = limitName(one);
+  const isDead = `meta mark != ${braces(live.map(mark))}`;
   return [
     ...(sticky === undefined
       ? [`meta mark set ${choice(pool, live, marks, family)}`]
       : [
           `meta mark set ${sticky.client} map @${sticky.name}`,
-          `meta mark != ${braces(live.map(mark))} meta mark set ${choice(pool, live, marks, family)}`,
+          // What is known already cannot be overwritten, only made to last.
+          `${isDead} delete @${sticky.name} { ${sticky.client} : meta mark }`,
+          `${isDead} meta mark set ${choice(pool, live, marks, family)}`,
           remember(sticky, 'meta mark'),
         ]),
     ...(limit === undefined
