@@ -16,6 +16,8 @@ export async function bundle() {
   const { build, stop } = await import('esbuild');
   const programs = readdirSync(join(repo, 'bin')).filter((name) => name.endsWith('.ts'));
   const beside = newFolder();
+  const tidy = () => rmSync(beside, { recursive: true, force: true });
+  process.once('exit', tidy);
   try {
     await build({
       absWorkingDir: repo,
@@ -39,7 +41,7 @@ export async function bundle() {
       `bundling: ${first ? `${first.location?.file}:${first.location?.line}: ${first.text}` : error.message}`,
     );
   } finally {
-    rmSync(beside, { recursive: true, force: true });
+    tidy();
     await stop(); // its service would live as long as we do
   }
   writeFileSync(stamp, sources);

@@ -53,6 +53,7 @@ function livia(node, args) {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: environment,
   });
+  process.off('SIGINT', leave).off('SIGTERM', leave);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   if (process.env.npm_lifecycle_event) endWithNpm(() => child.kill('SIGTERM'));
   return new Promise((resolve, reject) => {
@@ -71,6 +72,12 @@ function endWithNpm(end) {
   }, 250);
   timer.unref();
 }
+
+/** Ends what has not begun to serve yet, with the cleaning up that an exit brings. */
+function leave() {
+  process.exit(130);
+}
+process.on('SIGINT', leave).on('SIGTERM', leave);
 
 main(process.argv.slice(2)).then(
   (code) => process.exit(code),
