@@ -107,11 +107,11 @@ function service(
 
 function stickyOf({ id, sessionPersistence }: WantedPool, family: Family): Sticky | undefined {
   if (sessionPersistence === null) return undefined;
-  const { persistenceTimeout, persistenceGranularity: granularity } = sessionPersistence;
-  const masked = granularity !== null && familyOf(granularity) === family;
+  const { persistenceTimeout, persistenceGranularity } = sessionPersistence;
+  const mask = persistenceGranularity === null ? '' : ip(persistenceGranularity);
   return {
     name: `clients-${uuid(id)}`,
-    client: `${family} saddr${masked ? ` & ${ip(granularity)}` : ''}`,
+    client: mask !== '' && familyOf(mask) === family ? `${family} saddr & ${mask}` : `${family} saddr`,
     timeoutSeconds: Math.max(1, persistenceTimeout ?? defaultPersistenceSeconds),
   };
 }
