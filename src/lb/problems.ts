@@ -41,9 +41,6 @@ export const invalidState = (state: string, id: string): Problem =>
 
 export const validationFailure = (detail: string): Problem => problem(400, `Validation failure: ${detail}`);
 
-export const invalidOption = (value: unknown, option: string): Problem =>
-  problem(400, `${String(value)} is not a valid option for ${option}`);
-
 export const quotaMet = (name: DisplayName): Problem =>
   problem(403, `Quota has been met for resources: ${name}`);
 

@@ -104,11 +104,6 @@ export function wireCertificate(keyed: KeyedCertificate): { name: string; pem: s
   };
 }
 
-/** When the certificate ends. */
-export function expiryOf(certificatePem: string): Date {
-  return readCertificate(certificatePem).validToDate;
-}
-
 function readPrivateKey(pem: string, passphrase: string | undefined): KeyObject {
   try {
     return createPrivateKey({ key: pem, ...(passphrase !== undefined && { passphrase }) });
