@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../src/platform/run.ts';
 import {
   type DatagramClient,
   datagramClient,
@@ -186,6 +188,26 @@ describe('a UDP load balancer', () => {
     });
     expect(await curl(`http://${vip}:${port}/`)).toBe('web');
     expect(await answersOf(3)).toEqual({ ada: 1, bob: 1, cyd: 1 });
+    await change('DELETE', `listeners/${listener.id}`);
+    await change('DELETE', `pools/${pool.id}`);
+  });
+
+  it('carries the handshake of SCTP on the same port number', async () => {
+    const { listener } = await change('POST', 'listeners', {
+      listener: { loadbalancer_id: balancerId, protocol: 'SCTP', protocol_port: port },
+    });
+    const { pool } = await change('POST', 'pools', {
+      pool: { listener_id: listener.id, protocol: 'SCTP', lb_algorithm: 'SOURCE_IP' },
+    });
+    await change('POST', `pools/${pool.id}/members`, { member: { address: gateway, protocol_port: 7001 } });
+    const script = join(import.meta.dirname, 'sctp-handshake.py');
+    expect(await run(['python3', script, gateway, '7001', vip, String(port)])).toBe(
+      `member True from balancer True, client 40000 answered by ${vip}:${port}\n`,
+    );
+    await eventually('the association counted', async () => {
+      const { stats } = await service.call('GET', `/v2/lbaas/listeners/${listener.id}/stats`);
+      return stats.total_connections === 1 ? true : undefined;
+    });
     await change('DELETE', `listeners/${listener.id}`);
     await change('DELETE', `pools/${pool.id}`);
   });
