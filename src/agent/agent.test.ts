@@ -328,7 +328,7 @@ describe('an agent', () => {
     for (const file of [
       'applied.json',
       'haproxy/current/haproxy.cfg',
-      `haproxy/current/certificates/${certificate.name}.pem`,
+      `haproxy/current/listeners/${id('l', 2)}.default.pem`,
     ]) {
       expect((await stat(join(agent.run, file))).mode & 0o077, file).toBe(0);
     }

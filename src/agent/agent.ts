@@ -136,15 +136,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   async function put(wanted: WantedAmphora): Promise<Outcome> {
     const startedAt = performance.now();
-    const { change, refused, warnings } = await apply.apply(wanted);
+    const { change, why, refused, warnings } = await apply.apply(wanted);
     const durationMs = Math.round(performance.now() - startedAt);
     heartbeat.now();
-    log.info({ generation: wanted.generation, change, durationMs, refused, warnings }, 'applied');
+    log.info({ generation: wanted.generation, change, why, durationMs, refused, warnings }, 'applied');
     const { generation } = wanted;
     return {
       wire: 1,
       generation,
       change,
+      ...(why !== undefined && { why }),
       durationMs,
       refused: [...refused],
       warnings: [...warnings],

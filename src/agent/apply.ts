@@ -15,6 +15,7 @@ import { blame, HaproxyRefusal } from './haproxy/refusal.ts';
 import { ask } from './haproxy/socket.ts';
 import type { Machine } from './memory.ts';
 import type { AgentPaths } from './paths.ts';
+import { type Attempt, runtimeChanger } from './runtime/changer.ts';
 import type { Datagrams } from './udp/datagrams.ts';
 
 type Refused = Outcome['refused'];
@@ -26,9 +27,23 @@ export interface Applied {
   readonly carried: WantedAmphora;
   readonly refused: Refused;
   readonly warnings: Warnings;
+  /** Global `maxconn` of HAProxy for what is carried. */
+  readonly maxconn?: number;
 }
 
 export type Change = Outcome['change'];
+
+/** How HAProxy came to carry what it does, and why so. */
+interface Loaded {
+  readonly change: Change;
+  readonly why?: string | undefined;
+  readonly made: Made;
+}
+
+interface Made {
+  readonly budget: MemoryBudget;
+  readonly rendered: RenderedHaproxy;
+}
 
 /** A wish that comes too late: a newer one is served or waits. */
 export class Superseded extends Error {}
@@ -63,8 +78,10 @@ export function applier(options: ApplierOptions) {
     return mine;
   };
 
-  function rendered(tree: WantedAmphora): { budget: MemoryBudget; rendered: RenderedHaproxy } {
-    const made = memoryBudget({ ...machine, ...demandOf(tree) });
+  const changer = runtimeChanger({ socket: paths.statsSocket, files, inTurn: queued, log });
+
+  function rendered(tree: WantedAmphora, atMost?: number): Made {
+    const made = memoryBudget({ ...machine, ...demandOf(tree), atMost });
     const { statsSocket, serverState } = paths;
     return {
       budget: made,
@@ -77,24 +94,45 @@ export function applier(options: ApplierOptions) {
     await writeFile(paths.serverState, stillTrue(state || '1', applied?.carried, next), { mode: 0o600 });
   }
 
+  /** Without a reload, where there is a way; then with HAProxy's present bound on connections. */
+  async function tryRuntime(tree: WantedAmphora, full: Made): Promise<Attempt & { made: Made }> {
+    if (applied === undefined) return { change: 'reload', why: 'it is not known what it serves', made: full };
+    const { carried, maxconn } = applied;
+    // HAProxy's own bound on connections cannot grow at run time. It need not when only a server less leaves room
+    // for more, or when every listener has what it asked for.
+    const capped = rendered(tree, maxconn);
+    const limits = (wanted: WantedAmphora) => JSON.stringify(demandOf(wanted).listeners);
+    const enough = [...full.budget.listenerMaxconn].every(
+      ([id, limit]) => capped.budget.listenerMaxconn.get(id) === limit,
+    );
+    const next = enough || limits(carried) === limits(tree) ? capped : full;
+    const attempt = await changer.attempt(rendered(carried, maxconn).rendered, next.rendered);
+    return { ...attempt, made: next };
+  }
+
   /** Makes HAProxy carry exactly this tree. Throws `HaproxyRefusal`; HAProxy then carries what it did before. */
-  async function load(
-    tree: WantedAmphora,
-    { budget: made, rendered: text }: ReturnType<typeof rendered>,
-  ): Promise<Change> {
+  async function load(tree: WantedAmphora, full: Made): Promise<Loaded> {
+    const { budget: bounds, rendered: text } = full;
     const fingerprint = files.fingerprint(text);
-    if (haproxy.alive() && (await files.running()) === fingerprint) return 'none';
-    await haproxy.settled(made.maxReloads);
+    let why: string | undefined;
+    if (haproxy.alive()) {
+      if ((await files.running()) === fingerprint) return { change: 'none', made: full };
+      const attempt = await tryRuntime(tree, full);
+      if (attempt.change !== 'reload') return attempt;
+      why = attempt.why;
+    }
+    await haproxy.settled(bounds.maxReloads);
     const version = await files.write(text);
     await options.beforeChange();
     await saveServerState(tree);
     const change = haproxy.alive() ? 'reload' : 'start';
+    changer.forget();
     await files.adopt(version, fingerprint, () => (change === 'reload' ? haproxy.reload() : haproxy.start()));
-    return change;
+    return { change, why, made: full };
   }
 
   /** Carries as much of the wish as can be; what cannot goes on as it was before, or is left out. */
-  async function make(wanted: WantedAmphora): Promise<Change> {
+  async function make(wanted: WantedAmphora): Promise<Loaded> {
     const held = withHeldCertificates(wanted, applied?.carried);
     const refused = new Map<string, string>();
     let tree = held.tree;
@@ -103,11 +141,11 @@ export function applier(options: ApplierOptions) {
       let problems: ReadonlyMap<string, string> = new Map(
         made.rendered.refused.map(({ id, reason }) => [id, reason] as const),
       );
-      let change: Change | undefined;
+      let loaded: Loaded | undefined;
       if (!made.budget.fits) throw new HaproxyRefusal(made.budget.sentence ?? 'it does not fit');
       if (problems.size === 0) {
         try {
-          change = await load(tree, made);
+          loaded = await load(tree, made);
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
           problems = blame(error.said, made.rendered.sections);
@@ -115,16 +153,17 @@ export function applier(options: ApplierOptions) {
           if (problems.size === 0) throw error;
         }
       }
-      if (change !== undefined) {
-        budget = made.budget;
+      if (loaded !== undefined) {
+        budget = loaded.made.budget;
         applied = {
           wanted,
           carried: tree,
           refused: [...refused].map(([id, reason]) => ({ id, reason })),
-          warnings: [...held.warnings, ...made.rendered.warnings],
+          warnings: [...held.warnings, ...loaded.made.rendered.warnings],
+          maxconn: budget.maxconn,
         };
         await writeWhole(paths.applied, JSON.stringify(applied));
-        return change;
+        return loaded;
       }
       for (const [id, reason] of problems) if (!refused.has(id)) refused.set(id, reason);
       tree = without(tree, new Set(problems.keys()), applied?.carried);
@@ -150,11 +189,11 @@ export function applier(options: ApplierOptions) {
       if (text === undefined) return;
       applied = JSON.parse(text) as Applied;
       newestGeneration = applied.wanted.generation;
-      budget = rendered(applied.carried).budget;
+      budget = rendered(applied.carried, applied.maxconn).budget;
     },
 
     /** Throws `Superseded` for an old wish; another error when the world is not ready for it: ask again later. */
-    apply(wanted: WantedAmphora): Promise<Applied & { change: Change }> {
+    apply(wanted: WantedAmphora): Promise<Applied & Pick<Loaded, 'change' | 'why'>> {
       if (wanted.generation < newestGeneration) {
         return Promise.reject(
           new Superseded(`generation ${newestGeneration} is newer than ${wanted.generation}`),
@@ -175,15 +214,15 @@ export function applier(options: ApplierOptions) {
           warnings: [...one.warnings, ...datagrams.warnings],
         });
         try {
-          const change = await make(streams);
+          const { change, why } = await make(streams);
           if (applied === undefined) throw new Error('nothing is applied after an apply');
-          return answer(applied, change);
+          return { ...answer(applied, change), why };
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
           // Nobody to leave out: all of it stays as it was, and everything wanted is answered for.
           const refused = streams.listeners.map(({ id }) => ({ id, reason: error.message }));
           const carried = applied?.carried ?? { ...streams, listeners: [], pools: [] };
-          applied = { wanted: streams, carried, refused, warnings: [] };
+          applied = { ...applied, wanted: streams, carried, refused, warnings: [] };
           await writeWhole(paths.applied, JSON.stringify(applied));
           return answer(applied, 'none');
         }
@@ -203,6 +242,7 @@ export function applier(options: ApplierOptions) {
     /** After the wish under way, HAProxy is left as it is. */
     async stop(): Promise<void> {
       stopped = true;
+      changer.stop();
       await turn;
     },
   };

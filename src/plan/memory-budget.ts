@@ -55,6 +55,8 @@ export interface BudgetInput {
     /** Sockets it binds. */
     readonly binds: number;
   }[];
+  /** Global `maxconn` of the HAProxy that runs, which cannot grow without a reload. */
+  readonly atMost?: number | undefined;
 }
 
 export interface MemoryBudget {
@@ -94,6 +96,9 @@ function maxReloadsFor(limitBytes: number): number {
   return giB < 32 ? 3 : 5;
 }
 
+/** In steps, so that the bound on connections does not move, and HAProxy reload, with every member or certificate. */
+const withRoom = (count: number, step: number): number => (Math.floor(count / step) + 1) * step;
+
 /** Solves the inequality for `maxconn`. Pure: the same input gives the same budget at every render. */
 export function memoryBudget(input: BudgetInput): MemoryBudget {
   const maxReloads = maxReloadsFor(input.limitBytes);
@@ -101,8 +106,8 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
   const fixedWorkerBytes =
     workerBaseBytes +
     input.threads * 64 * kiB +
-    input.certificates * certificateBytes +
-    input.servers * serverBytes +
+    withRoom(input.certificates, 32) * certificateBytes +
+    withRoom(input.servers, 256) * serverBytes +
     input.stickTables * stickTableBytes;
   const perConnection = Math.max(
     connectionBytes.plain,
@@ -125,7 +130,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     limit: listener.connectionLimit > 0 ? listener.connectionLimit : defaultConnectionLimit,
   }));
   const wantedSum = wanted.reduce((sum, listener) => sum + listener.limit, 0);
-  const possible = Math.min(byMemory, byFiles, largestMaxconn);
+  const possible = Math.min(byMemory, byFiles, largestMaxconn, input.atMost ?? Infinity);
   const fits = possible >= smallestMaxconn;
   const maxconn = fits
     ? Math.max(smallestMaxconn, Math.min(possible, wantedSum || defaultConnectionLimit))

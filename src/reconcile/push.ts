@@ -22,9 +22,12 @@ export async function push(context: Context, run: Run, tree: Tree, row: Amphora)
       report: outcome.report,
       failed: new Map([...refused, ...failed]),
     });
-    const { generation, change, durationMs, warnings } = outcome;
+    const { generation, change, why, durationMs, warnings } = outcome;
     const { id: loadBalancerId } = tree.loadBalancer;
-    log.info({ loadBalancerId, amphoraId: row.id, generation, change, durationMs, warnings }, 'tree pushed');
+    log.info(
+      { loadBalancerId, amphoraId: row.id, generation, change, why, durationMs, warnings },
+      'tree pushed',
+    );
   } catch (error) {
     if (!(error instanceof DriverError) || error.retry === 'never') throw error;
     run.troubles.set(row.id, error.message);

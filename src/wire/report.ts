@@ -78,6 +78,8 @@ export const Outcome = Strict({
     Type.Literal('reload'),
     Type.Literal('runtime'),
   ]),
+  /** Of a reload: why not without; of a runtime change: what was done. */
+  why: Type.Optional(Type.String()),
   durationMs: Type.Integer(),
   /** Listeners and pools left out, each with the reason in a sentence; the others are served. */
   refused: Type.Array(Strict({ id: Type.String(), reason: Type.String() })),

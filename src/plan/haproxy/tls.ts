@@ -52,7 +52,12 @@ export function bindTls(
     throw new Unwritable(tls.unavailable ?? 'there is no certificate for it');
   }
   const list = `listeners/${listenerId}.crt-list`;
-  const paths = new Set(tls.certificates.map((certificate) => certificateFile(files, certificate)));
+  // HAProxy never lets go of the name of the default: a new one comes under the same.
+  const [first, ...others] = tls.certificates as [CertificatePem, ...CertificatePem[]];
+  const byDefault = `listeners/${listenerId}.default.pem`;
+  files.set(byDefault, first.pem);
+  const named = others.filter(({ name }) => name !== first.name);
+  const paths = new Set([byDefault, ...named.map((certificate) => certificateFile(files, certificate))]);
   files.set(list, [...paths].map((path) => `${path}\n`).join(''));
   const options = ['ssl', 'crt-list', list];
   if (tls.clientCaPem !== null && tls.clientAuthentication !== 'NONE') {

@@ -1,0 +1,81 @@
+import { type RenderedHaproxy } from '../../plan/haproxy/render.ts';
+import { runtimeChange } from '../../plan/runtime.ts';
+import type { Log } from '../../platform/log.ts';
+import type { ConfigurationFiles } from '../haproxy/files.ts';
+import { dismiss, type Leaver, takeAtRuntime } from './runtime.ts';
+
+const dismissEveryMs = 1000;
+
+export interface ChangerOptions {
+  readonly socket: string;
+  readonly files: ConfigurationFiles;
+  /** Does a piece of work when no wish is under way. */
+  readonly inTurn: (work: () => Promise<void>) => Promise<void>;
+  readonly log: Log;
+}
+
+/** What came of an attempt to change a running HAProxy. */
+export type Attempt =
+  | { readonly change: 'none'; readonly why?: undefined }
+  | { readonly change: 'runtime'; readonly why: string }
+  | { readonly change: 'reload'; readonly why: string };
+
+/** Changes a HAProxy that serves without a reload. All methods but `stop` are for one caller at a time. */
+export function runtimeChanger({ socket, files, inTurn, log }: ChangerOptions) {
+  let leavers: readonly Leaver[] = [];
+  let timer: NodeJS.Timeout | undefined;
+
+  function dismissLater(): void {
+    clearTimeout(timer);
+    if (leavers.length === 0) return;
+    timer = setTimeout(() => {
+      inTurn(async () => {
+        leavers = await dismiss(socket, leavers);
+        dismissLater();
+      }).catch((error: unknown) => log.warn({ err: error }, 'cannot delete servers that were removed'));
+    }, dismissEveryMs);
+    timer.unref();
+  }
+
+  return {
+    /**
+     * Files first, then the socket: a reload or a crash in between starts with the new configuration, and as long as
+     * nobody knows what runs (`files.running`), the next wish is a reload. `reload` is the answer when there is no
+     * other way, or HAProxy refused; then nothing is sure but that the files are as they were.
+     */
+    async attempt(before: RenderedHaproxy, after: RenderedHaproxy): Promise<Attempt> {
+      if ((await files.running()) !== files.fingerprint(before)) {
+        return { change: 'reload', why: 'it is not known what HAProxy serves' };
+      }
+      const fingerprint = files.fingerprint(after);
+      if (fingerprint === files.fingerprint(before)) return { change: 'none' };
+      const planned = runtimeChange(before, after);
+      if (planned.kind === 'reload') return { change: 'reload', why: planned.why };
+      const version = await files.write(after, 'taken');
+      try {
+        await files.adopt(version, fingerprint, async () => {
+          const remaining = await takeAtRuntime(socket, planned, after.files);
+          leavers = [...leavers, ...remaining].filter(
+            ({ backend, server }, n, all) =>
+              all.findIndex((other) => other.backend === backend && other.server === server) === n,
+          );
+        });
+      } catch (error) {
+        log.warn({ err: error }, 'HAProxy did not take a change at run time');
+        return { change: 'reload', why: `tried without: ${error instanceof Error ? error.message : 'no'}` };
+      }
+      dismissLater();
+      return { change: 'runtime', why: planned.why };
+    },
+
+    /** A new worker has what the files say, and no servers beyond. */
+    forget(): void {
+      clearTimeout(timer);
+      leavers = [];
+    },
+
+    stop(): void {
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { ticketKeysFile } from '../../plan/haproxy/tls.ts';
+import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
+import { removal, type Server } from '../../plan/runtime/servers.ts';
+import type { Command } from '../../plan/runtime/steps.ts';
+import { ask } from '../haproxy/socket.ts';
+
+/** HAProxy did not take a command, or is not as it was told to be. Nobody's fault: a reload makes it so. */
+export class RuntimeRefusal extends Error {}
+
+/** What a line to the socket may hold, well below HAProxy's buffer of 16 KiB. */
+const longestLine = 8000;
+
+/** A removed server whose last connections live; it gets nothing new. */
+export interface Leaver {
+  readonly backend: string;
+  readonly server: string;
+}
+
+/**
+ * Has the worker behind this socket take a change, and reads back whether it did: servers, ticket keys. What HAProxy
+ * has said to the replacement of a certificate is proof enough. Throws `RuntimeRefusal`.
+ */
+export async function takeAtRuntime(
+  socket: string,
+  change: Extract<RuntimeChange, { kind: 'runtime' }>,
+  files: ReadonlyMap<string, string>,
+): Promise<readonly Leaver[]> {
+  for (const { line, says } of linesOf(change.commands)) {
+    const answer = await ask(socket, line);
+    const lines = answer.split('\n').filter((said) => said !== '');
+    const wrong = lines.find((said) => !says.some((part) => said.includes(part)));
+    // A key or a certificate may stand in the line: only its first words are repeated.
+    if (wrong !== undefined) throw new RuntimeRefusal(`${line.split(' ', 3).join(' ')}: ${wrong}`);
+  }
+  const keys = files.get(ticketKeysFile);
+  if (keys !== undefined && change.commands.some(({ text }) => text.startsWith('set ssl tls-key'))) {
+    const shown = await ask(socket, `show tls-keys ${ticketKeysFile}`);
+    const held = [...shown.matchAll(/^\d+\.\d+ (\S+)$/gm)].map(([, key]) => key);
+    if (held.join('\n') !== keys.trim()) throw new RuntimeRefusal('the ticket keys are not as told');
+  }
+  const leavers: Leaver[] = [];
+  for (const backend of change.backends) leavers.push(...(await compared(socket, backend)));
+  return leavers;
+}
+
+/** Deletes those whose connections have ended; the others are given back. */
+export async function dismiss(socket: string, leavers: readonly Leaver[]): Promise<readonly Leaver[]> {
+  const left: Leaver[] = [];
+  for (const leaver of leavers) {
+    const [, deletion] = removal(leaver.backend, leaver.server);
+    if ((await ask(socket, deletion.text)).includes('still has connections')) left.push(leaver);
+  }
+  return left;
+}
+
+/** Commands to servers go many in a line, whose answers are one text; what they have done is read back anyway. */
+function* linesOf(commands: readonly Command[]): Generator<{ line: string; says: readonly string[] }> {
+  let texts: string[] = [];
+  let says = new Set<string>();
+  const joined = () => ({ line: texts.join(';'), says: [...says] });
+  for (const command of commands) {
+    const joins = / server | health /.test(command.text.slice(0, 16));
+    if (!joins || texts.join(';').length + command.text.length > longestLine) {
+      if (texts.length > 0) yield joined();
+      [texts, says] = [[], new Set()];
+    }
+    if (!joins) {
+      yield { line: command.text, says: command.says };
+      continue;
+    }
+    texts.push(command.text);
+    for (const part of command.says) says.add(part);
+  }
+  if (texts.length > 0) yield joined();
+}
+
+/** Throws unless the backend's servers are as wanted; gives those that are still there though they should not. */
+async function compared(socket: string, backend: WantedBackend): Promise<readonly Leaver[]> {
+  const running = parseServers(await ask(socket, `show servers state ${backend.name}`));
+  const wanted = new Map(backend.servers.map((server) => [server.name, server]));
+  const leavers: Leaver[] = [];
+  for (const server of running) {
+    const target = wanted.get(server.name);
+    wanted.delete(server.name);
+    if (target !== undefined && isSame(server, target)) continue;
+    if (target !== undefined || !server.maint)
+      throw new RuntimeRefusal(`server ${server.name} is not as told`);
+    leavers.push({ backend: backend.name, server: server.name });
+  }
+  const [missing] = wanted.keys();
+  if (missing !== undefined) throw new RuntimeRefusal(`server ${missing} is not there`);
+  return leavers;
+}
+
+/** The answer to `show servers state`. */
+export function parseServers(state: string): Server[] {
+  return state
+    .split('\n')
+    .filter((line) => /^\d+ \S+ \d+ /.test(line))
+    .map((line) => {
+      const cells = line.split(' ');
+      const number = (column: number) => Number(cells[column]);
+      return {
+        name: cells[3] ?? '',
+        address: cells[4] ?? '',
+        port: number(18),
+        weight: number(7),
+        maint: (number(6) & forcedMaint) !== 0,
+        checked: (number(13) & checkEnabled) !== 0,
+      };
+    });
+}
+
+const forcedMaint = 0x01;
+const checkEnabled = 0x04;
+
+const canonical = (address: string): string =>
+  address.includes(':') ? new URL(`http://[${address}]`).hostname : address;
+
+const isSame = (one: Server, other: Server): boolean =>
+  one.port === other.port &&
+  one.weight === other.weight &&
+  one.maint === other.maint &&
+  one.checked === other.checked &&
+  canonical(one.address) === canonical(other.address);

@@ -1,0 +1,185 @@
+import { describe, expect, it } from 'vitest';
+import type { WantedAmphora, WantedListener, WantedPool } from '../wire/wanted.ts';
+import { aListener, aMember, aMonitor, aPolicy, aPool, aTls, aWanted, id } from './haproxy/wanted.fixture.ts';
+import { demandOf } from './haproxy/demand.ts';
+import { renderHaproxy } from './haproxy/render.ts';
+import { memoryBudget } from './memory-budget.ts';
+import { runtimeChange } from './runtime.ts';
+
+const backend = `${id('p', 1)}:${id('l', 1)}`;
+const certificate = (letter: string) => ({
+  name: letter.repeat(64),
+  pem: `key ${letter}\n\ncertificate ${letter}\n`,
+});
+const ticketKeys = (letters: string) => ({
+  period: 1,
+  keys: [...letters].map((letter) => `${letter.repeat(107)}=`),
+});
+const tree = (
+  pool: Partial<WantedPool> = {},
+  listener: Partial<WantedListener> = {},
+  more: Partial<WantedAmphora> = {},
+) =>
+  aWanted({
+    listeners: [aListener(1, { defaultPoolId: id('p', 1), connectionLimit: 1000, ...listener })],
+    pools: [aPool(1, pool)],
+    ...more,
+  });
+/** As on an amphora so large that its memory bounds nothing. */
+function rendered(wanted: WantedAmphora) {
+  const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576, threads: 1 };
+  const budget = memoryBudget({ ...machine, ...demandOf(wanted) });
+  return renderHaproxy(wanted, budget, { statsSocket: '/s', serverState: '/t', user: null });
+}
+const change = (before: WantedAmphora, after: WantedAmphora) =>
+  runtimeChange(rendered(before), rendered(after));
+const commands = (before: WantedAmphora, after: WantedAmphora) => {
+  const planned = change(before, after);
+  if (planned.kind === 'reload') throw new Error(planned.why);
+  return planned.commands.map(({ text }) => text);
+};
+
+describe('members change by commands', () => {
+  const monitor = aMonitor({ type: 'TCP', delay: 5, rise: 2, fall: 3 });
+
+  it('in an order that never leaves a backend empty', () => {
+    const before = tree({ members: [aMember(1), aMember(2)] });
+    expect(commands(before, tree({ members: [aMember(3, { weight: 7 })] }))).toEqual([
+      `add server ${backend}/${id('m', 3)} 10.0.0.4:80 weight 7`,
+      `enable server ${backend}/${id('m', 3)}`,
+      `set server ${backend}/${id('m', 1)} state maint`,
+      `del server ${backend}/${id('m', 1)}`,
+      `set server ${backend}/${id('m', 2)} state maint`,
+      `del server ${backend}/${id('m', 2)}`,
+    ]);
+  });
+
+  it('and one that is added has all that the others have by default-server', () => {
+    const checked = { healthMonitor: monitor, protocol: 'PROXYV2' } as const;
+    const added = aMember(3, { monitorPort: 8080, backup: true, enabled: false, address: '2001:db8::1' });
+    expect(commands(tree({ ...checked, members: [] }), tree({ ...checked, members: [added] }))).toEqual([
+      `add server ${backend}/${id('m', 3)} [2001:db8::1]:80 weight 1 send-proxy-v2 check inter 5s fall 3 rise 2` +
+        ' addr [2001:db8::1] port 8080 backup',
+      `enable health ${backend}/${id('m', 3)}`,
+    ]);
+  });
+
+  it('behind every listener that uses their pool', () => {
+    const listeners = [1, 2].map((n) => aListener(n, { defaultPoolId: id('p', 1) }));
+    const before = { ...tree({ members: [aMember(1)] }), listeners };
+    const after = { ...tree({ members: [aMember(1, { weight: 9 })] }), listeners };
+    expect(commands(before, after)).toEqual(
+      [1, 2].map((n) => `set server ${id('p', 1)}:${id('l', n)}/${id('m', 1)} weight 9`),
+    );
+  });
+
+  it('but their order needs none', () => {
+    const [one, two] = [aMember(1), aMember(2)];
+    expect(change(tree({ members: [one, two] }), tree({ members: [two, one] }))).toMatchObject({
+      kind: 'runtime',
+      commands: [],
+    });
+  });
+});
+
+describe('ticket keys', () => {
+  const tls = { protocol: 'TERMINATED_HTTPS', tls: aTls([certificate('a')]) } as const;
+  const sets = (before: string, after: string) =>
+    commands(
+      tree({}, tls, { ticketKeys: ticketKeys(before) }),
+      tree({}, tls, { ticketKeys: ticketKeys(after) }),
+    ).map((text) => /^set ssl tls-key ticket-keys (.)/.exec(text)?.[1]);
+
+  it('move up by those that are new, in order', () => {
+    expect(sets('ABC', 'BCD')).toEqual(['D']);
+    expect(sets('ABC', 'CDE')).toEqual(['D', 'E']);
+    expect(sets('ABC', 'XYZ')).toEqual(['X', 'Y', 'Z']);
+    expect(sets('ABC', 'ABC')).toEqual([]);
+  });
+});
+
+describe('certificates', () => {
+  const tls = (...letters: string[]) =>
+    tree({}, { protocol: 'TERMINATED_HTTPS', tls: aTls(letters.map(certificate)) });
+  const firstWords = (before: WantedAmphora, after: WantedAmphora) =>
+    commands(before, after).map((text) => text.split(' ', 3).join(' '));
+
+  it('are replaced in place when they are the default, and come and go by the list when not', () => {
+    expect(firstWords(tls('a'), tls('b'))).toEqual(['set ssl cert', 'commit ssl cert']);
+    expect(firstWords(tls('a', 'b'), tls('a', 'c'))).toEqual([
+      'new ssl cert',
+      'set ssl cert',
+      'commit ssl cert',
+      'add ssl crt-list',
+      'del ssl crt-list',
+      'del ssl cert',
+    ]);
+  });
+
+  it('are sent without the empty line that would end them', () => {
+    const [set = ''] = commands(tls('a'), tls('b'));
+    expect(set).toMatch(/<<\nkey b\ncertificate b\n$/);
+  });
+
+  it('that are too long for the socket need a reload', () => {
+    const long = { name: 'f'.repeat(64), pem: 'x'.repeat(20_000) };
+    const after = tree({}, { protocol: 'TERMINATED_HTTPS', tls: aTls([long]) });
+    expect(change(tls('a'), after)).toEqual({ kind: 'reload', why: 'a certificate too long for the socket' });
+  });
+});
+
+describe('a reload is needed', () => {
+  const cookies = {
+    type: 'HTTP_COOKIE',
+    cookieName: null,
+    persistenceTimeout: null,
+    persistenceGranularity: null,
+  } as const;
+  const frontend = `frontend ${id('l', 1)}`;
+  it.each<[string, WantedAmphora, WantedAmphora, string]>([
+    ['for a timeout', tree(), tree({}, { timeoutClientData: 1 }), `timeout client of ${frontend}`],
+    ['for a policy', tree(), tree({}, { l7Policies: [aPolicy(1)] }), `acl`],
+    [
+      'for another algorithm',
+      tree(),
+      tree({ algorithm: 'LEAST_CONNECTIONS' }),
+      'balance leastconn of backend',
+    ],
+    ['for a health monitor', tree(), tree({ healthMonitor: aMonitor() }), 'timeout check of backend'],
+    ['for the last line that goes', tree({}, { allowedCidrs: ['10.0.0.0/8'] }), tree(), 'of frontend'],
+    [
+      'for a listener',
+      tree(),
+      { ...tree(), listeners: [aListener(1, { connectionLimit: 1000 }), aListener(2)] },
+      'listeners or the pools behind them came or went',
+    ],
+    [
+      'for a backup that is none any more',
+      tree({ members: [aMember(1)] }),
+      tree({ members: [aMember(1, { backup: true })] }),
+      `options of server ${id('m', 1)}`,
+    ],
+    [
+      'for a member that gets a cookie',
+      tree({ sessionPersistence: cookies, members: [] }),
+      tree({ sessionPersistence: cookies }),
+      'a server added to cookie persistence',
+    ],
+    [
+      'for a connection limit',
+      tree({}, { connectionLimit: 60_000 }),
+      tree({}, { connectionLimit: 70_000 }),
+      'maxconn of global',
+    ],
+  ])('%s', (_, before, after, why) => {
+    const planned = change(before, after);
+    expect(planned).toMatchObject({ kind: 'reload', why: expect.stringContaining(why) });
+  });
+
+  it('and the reason holds nothing that a user wrote', () => {
+    const after = tree({}, { l7Policies: [aPolicy(1, { rules: [], redirectUrl: 'secret' })] });
+    const policies = [aPolicy(1, { action: 'REDIRECT_TO_URL', redirectUrl: 'http://secret/', rules: [] })];
+    const planned = change(after, tree({}, { l7Policies: policies }));
+    expect(JSON.stringify(planned)).not.toContain('secret');
+  });
+});

@@ -1,0 +1,71 @@
+import { type Command, NeedsReload, type Steps } from './steps.ts';
+
+type Files = ReadonlyMap<string, string>;
+
+/** HAProxy takes a payload that fits its buffer of 16 KiB. */
+const longestPayload = 15_000;
+
+const kindOf = (path: string): 'cert' | 'ca-file' | 'crl-file' | undefined => {
+  if (path.endsWith('.ca.pem')) return 'ca-file';
+  if (path.endsWith('.crl.pem')) return 'crl-file';
+  return path.endsWith('.pem') ? 'cert' : undefined;
+};
+
+/**
+ * Certificates, CAs and CRLs in place, and the lists of certificates entry by entry. That a file has come or gone
+ * shows in a list, or else in a line of the configuration. Throws `NeedsReload`.
+ */
+export function certificateChanges(before: Files, after: Files): Steps {
+  const coming: Command[] = [];
+  const changing: Command[] = [];
+  const leaving: Command[] = [];
+  const kinds: string[] = [];
+  for (const [path, content] of after) {
+    const was = before.get(path);
+    const kind = kindOf(path);
+    if (was === content) continue;
+    if (kind !== undefined) {
+      if (was === undefined && kind === 'cert') {
+        coming.push({ text: `new ssl cert ${path}`, says: ['New empty certificate store'] });
+      }
+      // A certificate that comes must be whole before a list can name it.
+      (was === undefined ? coming : changing).push(...replacement(kind, path, content));
+      kinds.push(was === undefined ? 'certificate added' : `${kind} replaced`);
+    } else if (path.endsWith('.crt-list') && was !== undefined) {
+      const [old, now] = [entries(was), entries(content)];
+      // Only its first entry, the default, has a place; it keeps its name.
+      if (old[0] !== now[0]) throw new NeedsReload('the default of a list of certificates');
+      for (const entry of now.filter((name) => !old.includes(name))) {
+        changing.push({
+          text: `add ssl crt-list ${path} ${entry}`,
+          says: ['Inserting certificate', 'Success!'],
+        });
+        kinds.push('SNI added');
+      }
+      for (const entry of old.filter((name) => !now.includes(name))) {
+        leaving.push({ text: `del ssl crt-list ${path} ${entry}`, says: ['deleted in crtlist'] });
+        kinds.push('SNI removed');
+      }
+    }
+  }
+  for (const path of before.keys()) {
+    if (after.has(path) || kindOf(path) !== 'cert') continue;
+    leaving.push({ text: `del ssl cert ${path}`, says: ['deleted!'] });
+  }
+  return { coming, changing, leaving, kinds };
+}
+
+const entries = (list: string): string[] => list.split('\n').filter((line) => line !== '');
+
+function replacement(kind: string, path: string, content: string): Command[] {
+  // An empty line ends a payload.
+  const payload = content.replace(/\n\s*\n/g, '\n').trim();
+  if (payload.length > longestPayload) throw new NeedsReload('a certificate too long for the socket');
+  return [
+    {
+      text: `set ssl ${kind} ${path} <<\n${payload}\n`,
+      says: ['Transaction created', 'transaction created'],
+    },
+    { text: `commit ssl ${kind} ${path}`, says: ['Committing', 'Success!'] },
+  ];
+}
