@@ -96,7 +96,11 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
       part.listeners.some((listener) => listener.protocol === protocol)
         ? countFlows(name, families)
         : new Map<number, number>();
-    flows = { udp: await count('UDP', 'udp'), sctp: await count('SCTP', 'sctp') };
+    try {
+      flows = { udp: await count('UDP', 'udp'), sctp: await count('SCTP', 'sctp') };
+    } catch (error) {
+      log.error({ err: error }, 'the flows cannot be counted'); // all else can still be reported
+    }
     countAgainAt = performance.now() + Math.max(countEveryMs, 20 * (performance.now() - startedAt));
   }
 
@@ -135,7 +139,7 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
       const served = part.listeners.filter(({ id }) => !left.has(id));
       const isThere = (id: string): boolean => counts.has(counterNames(id).flows);
       if (!served.every(({ id }) => isThere(id))) {
-        rules = undefined;
+        rules = { ...rules, text: '' };
         follow();
       }
       return {

@@ -46,7 +46,7 @@ export function frontendLines(
   backendOf: (poolId: string) => string | undefined,
 ): string[] {
   if (listener.protocol === 'UDP' || listener.protocol === 'SCTP') {
-    throw new Unwritable(`${listener.protocol} is not carried yet`);
+    throw new Unwritable(`${listener.protocol} is not carried by HAProxy`);
   }
   const mode = modeOf(listener);
   const tls = bindOptions(listener, wanted, files);

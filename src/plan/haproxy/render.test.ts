@@ -84,7 +84,7 @@ describe('the configuration of HAProxy', () => {
       }),
     );
     expect(rendered.refused).toEqual([
-      { id: id('l', 1), reason: 'UDP is not carried yet' },
+      { id: id('l', 1), reason: 'UDP is not carried by HAProxy' },
       { id: id('p', 1), reason: 'SOURCE_IP_PORT is not carried by HAProxy' },
       { id: id('l', 3), reason: 'the secret is gone' },
     ]);

@@ -1,0 +1,175 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { aListener, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
+import {
+  aDatagramListener,
+  aDatagramMember,
+  aDatagramMonitor,
+  aDatagramPool,
+  aDatagramTree,
+} from '../../plan/udp/nft.fixture.ts';
+import { run } from '../../platform/run.ts';
+import type { Report } from '../../wire/report.ts';
+import type { WantedAmphora } from '../../wire/wanted.ts';
+import type { DatagramOutcome } from './datagrams.ts';
+
+const module = join(import.meta.dirname, 'datagrams.ts');
+const neighbour = '2001:db8::1';
+const vip = '2001:db8::5';
+
+let amphora: string;
+let outside: string;
+let folder: string;
+
+/** An amphora's namespace and one where its clients and members live, joined by a cable. */
+beforeEach(async () => {
+  const name = `livia-${randomBytes(3).toString('hex')}`;
+  [amphora, outside] = [`${name}-a`, `${name}-b`];
+  folder = await mkdtemp(join(tmpdir(), 'datagrams-'));
+  for (const namespace of [amphora, outside]) await run(['ip', 'netns', 'add', namespace]);
+  await run(['ip', '-n', amphora, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'eth0', 'netns', outside]);
+  for (const [namespace, addresses] of [
+    [amphora, ['2001:db8::4', vip]],
+    [outside, [neighbour]],
+  ] as const) {
+    await run(['ip', '-n', namespace, 'link', 'set', 'eth0', 'up']);
+    for (const address of addresses) {
+      await run(['ip', '-n', namespace, 'address', 'add', `${address}/64`, 'dev', 'eth0', 'nodad']);
+    }
+  }
+});
+afterEach(async () => {
+  for (const namespace of [amphora, outside]) await run(['ip', 'netns', 'del', namespace]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** What a program says that runs in a namespace, as JSON. */
+async function inside<T>(namespace: string, program: string): Promise<T> {
+  const node = [process.execPath, '--input-type=module', '-e', program];
+  return JSON.parse(await run(['ip', 'netns', 'exec', namespace, ...node])) as T;
+}
+
+/** What an agent says after these steps, of which each is `await agent.…`; it then ends without a farewell. */
+const agent = <T>(...steps: readonly string[]): Promise<T> =>
+  inside(
+    amphora,
+    `import { execFileSync } from 'node:child_process';
+     import { setTimeout as sleep } from 'node:timers/promises';
+     import { datagrams } from ${JSON.stringify(module)};
+     const log = { error: (what, text) => process.stderr.write(text + what.err.message) };
+     const agent = datagrams({ path: ${JSON.stringify(join(folder, 'kept'))}, log });
+     await agent.recall();
+     let last;
+     ${steps.map((step) => `last = ${step};`).join('\n')}
+     process.stdout.write(JSON.stringify(last), () => process.exit());`,
+  );
+const apply = (wanted: WantedAmphora): string => `await agent.apply(${JSON.stringify(wanted)})`;
+const report = 'await agent.report()';
+
+/** Which members answer so many new flows, one after the other; members are the ports that listen. */
+const answers = (ports: readonly number[], flows: number): Promise<number[]> =>
+  inside(
+    outside,
+    `import { createSocket } from 'node:dgram';
+     import { once } from 'node:events';
+     for (const port of ${JSON.stringify(ports)}) {
+       const member = createSocket('udp6').bind(port, '${neighbour}').unref();
+       member.on('message', (said, from) => said.length && member.send(String(port), from.port, from.address));
+       await once(member, 'listening');
+     }
+     const heard = [];
+     for (let n = 0; n < ${flows}; n += 1) {
+       const client = createSocket('udp6');
+       client.send('who?', 9001, '${vip}');
+       const [said] = await Promise.race([once(client, 'message'), new Promise((done) => setTimeout(done, 2000, ['0']))]);
+       heard.push(Number(said.toString()));
+     }
+     process.stdout.write(JSON.stringify(heard), () => process.exit());`,
+  );
+
+const members = [1, 2, 3].map((n) => aDatagramMember(n, { address: neighbour, port: 7000 + n }));
+const tree = (changes: Parameters<typeof aDatagramPool>[1] = {}): WantedAmphora => {
+  const wanted = aDatagramTree({ pools: [aDatagramPool(1, { members, ...changes })] });
+  return { ...wanted, loadBalancer: { ...wanted.loadBalancer, vipAddresses: [vip] } };
+};
+
+describe('an agent that carries datagrams', () => {
+  it('carries IPv6, and the next agent finds what the kernel has counted meanwhile', async () => {
+    const outcome = await agent<DatagramOutcome>(apply(tree()));
+    expect(outcome).toEqual({ changed: true, refused: [], warnings: [] });
+    expect((await answers([7001, 7002, 7003], 6)).toSorted((a, b) => a - b)).toEqual([
+      7001, 7001, 7002, 7002, 7003, 7003,
+    ]);
+    const said = await agent<Report>(report);
+    const bytes = 40 + 8 + 4;
+    expect(said.listeners[id('l', 1)]).toEqual({
+      state: 'OPEN',
+      activeConnections: 6,
+      counters: { totalConnections: 6, bytesIn: 6 * bytes, bytesOut: 6 * bytes, requestErrors: 0 },
+    });
+    expect(said.pools[id('p', 1)]).toEqual({
+      up: true,
+      members: { [id('m', 1)]: 'NO_CHECK', [id('m', 2)]: 'NO_CHECK', [id('m', 3)]: 'NO_CHECK' },
+    });
+  });
+
+  it('counts on over a change, and takes what is no longer needed out of the kernel', async () => {
+    await agent(apply(tree()));
+    await answers([7001, 7002, 7003], 3);
+    await agent(apply(tree({ members: members.slice(0, 1) })));
+    expect(await answers([7001, 7002, 7003], 2)).toEqual([7001, 7001]);
+    const said = await agent<Report>(report);
+    expect(said.listeners[id('l', 1)]?.counters.totalConnections).toBe(5);
+    const counters = await run(['ip', 'netns', 'exec', amphora, 'nft', 'list', 'counters']);
+    expect(counters).toContain(id('m', 1));
+    expect(counters).not.toContain(id('m', 2));
+  });
+
+  it('keeps members out that were down for the agent before it', async () => {
+    const monitor = aDatagramMonitor({ delay: 1, timeout: 1, rise: 1, fall: 1 });
+    const down = `await (async () => {
+      for (;;) {
+        const { pools } = await agent.report();
+        if (Object.values(pools).every(({ up }) => !up)) return pools;
+        await sleep(50);
+      }
+    })()`;
+    const pools = await agent<Report['pools']>(apply(tree({ healthMonitor: monitor })), down);
+    expect(Object.values(pools[id('p', 1)]?.members ?? {})).toEqual(['DOWN', 'DOWN', 'DOWN']);
+    expect(await agent<Report>(report)).toMatchObject({ pools: { [id('p', 1)]: { up: false } } });
+    expect(await answers([7001, 7002, 7003], 1)).toEqual([0]);
+  });
+
+  it('loads the rules again when somebody has removed them', async () => {
+    const remove = `execFileSync('nft', ['flush', 'ruleset'])`;
+    const states = `await (async () => {
+      const seen = [];
+      while (seen.at(-1) !== 'OPEN') {
+        const { listeners } = await agent.report();
+        const { state } = listeners[${JSON.stringify(id('l', 1))}];
+        if (seen.at(-1) !== state) seen.push(state);
+      }
+      return seen;
+    })()`;
+    expect(await agent(apply(tree()), remove, states)).toEqual(['CLOSED', 'OPEN']);
+    expect((await answers([7001, 7002, 7003], 3)).toSorted((a, b) => a - b)).toEqual([7001, 7002, 7003]);
+  });
+
+  it('leaves the kernel alone as long as no datagrams are wanted', async () => {
+    const outcome = await agent<DatagramOutcome>(apply(aWanted({ listeners: [aListener(1)] })));
+    expect(outcome).toEqual({ changed: false, refused: [], warnings: [] });
+    expect(await run(['ip', 'netns', 'exec', amphora, 'nft', 'list', 'ruleset'])).toBe('');
+  });
+
+  it('says what the kernel says when it refuses the rules', async () => {
+    const listeners = [aDatagramListener(1, { defaultPoolId: null })];
+    const outcome = await agent<DatagramOutcome>(
+      `process.env.PATH = ${JSON.stringify(folder)}`,
+      apply({ ...tree(), listeners }),
+    );
+    expect(outcome.refused).toEqual([{ id: id('l', 1), reason: expect.stringContaining('nft') }]);
+  });
+});
