@@ -43,6 +43,8 @@ export interface TestApi {
     headers?: Record<string, string>,
     body?: string | Buffer,
   ): Promise<Reply>;
+  /** The paths of the router and their methods, as it prints them. */
+  routes(): string;
   /** What the loop would do: everything pending of the load balancer is carried out. */
   settle(loadBalancerId: string, failed?: Readonly<Record<string, string>>): Promise<void>;
   close(): Promise<void>;
@@ -102,6 +104,7 @@ export async function startApi(
     admin: client(['admin', 'member', 'reader']),
     client,
     send,
+    routes: () => app.printRoutes({ commonPrefix: false }),
     settle: (loadBalancerId, failed = {}) =>
       store.trees.settle(loadBalancerId, (tree) =>
         settled(tree, {

@@ -1,5 +1,5 @@
 import { invalidInput, isProblem, mandatory, type Problem, unknownAttributes } from '../lb/problems.ts';
-import type { At, Type } from './types.ts';
+import type { At, Schema, Type } from './types.ts';
 
 /**
  * The typing layer. Every resource has one table of its fields; bodies, filters, sort keys, the choice of `fields` and
@@ -26,6 +26,8 @@ export interface Field<T = unknown> {
   readonly nullOnPut?: unknown;
   /** The value in answers, otherwise that of the row's field; false: never shown. */
   readonly show?: false | ((row: never) => unknown);
+  /** Never null in answers, which the rest does not tell. */
+  readonly always?: true;
   /** Not an attribute of the stored object: no filter and no sort key. */
   readonly stored?: false;
   /** Another spelling of that field: filters and sorts as it does. */
@@ -166,14 +168,60 @@ export function isObject(raw: unknown): raw is Readonly<Record<string, unknown>>
 /** An object inside an object, with a table of its own; what is absent stays absent, unless it has a default. */
 export function object<T extends Fields>(table: T): Type<Created<T>> {
   return {
-    schema: {
-      type: 'object',
-      properties: Object.fromEntries(
-        Object.entries<Field>(table).map(([key, field]) => [apiName(key, field), field.type.schema]),
-      ),
-    },
+    schema: bodySchema(table, 'post'),
+    shown: answerSchema(table),
     read: (raw, at) => readCreated(table, raw, at.argument),
   };
+}
+
+/** JSON Schema of the object in the body of a create or an update. */
+export function bodySchema(table: Fields, mode: 'post' | 'put'): Schema {
+  const taken = Object.entries(table).filter(([, field]) => field[mode] !== undefined);
+  const required = taken.filter(([, field]) => field[mode] === 'required');
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      taken.map(([key, field]) => {
+        const schema = meaningOfNull(field, mode) === refused ? field.type.schema : orNull(field.type.schema);
+        const defaulted = mode === 'post' && 'default' in field;
+        return [apiName(key, field), defaulted ? { ...schema, default: field.default } : schema];
+      }),
+    ),
+    ...(required.length > 0 && { required: required.map(([key, field]) => apiName(key, field)) }),
+    additionalProperties: false,
+  };
+}
+
+/** JSON Schema of a row in answers. Nothing is required: the query may choose the fields. */
+export function answerSchema(table: Fields): Schema {
+  const shown = Object.entries(table).filter(([, field]) => field.show !== false);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(
+      shown.map(([key, field]) => {
+        const schema = field.type.shown ?? field.type.schema;
+        return [apiName(key, field), isNeverNull(field) ? schema : orNull(schema)];
+      }),
+    ),
+  };
+}
+
+function isNeverNull(field: Field): boolean {
+  if (field.always === true || field.post === 'required') return true;
+  // Without other objects a list of them is empty.
+  if (field.type.shown?.['type'] === 'array') return true;
+  return (
+    (field.default ?? null) !== null &&
+    (field.post === undefined || meaningOfNull(field, 'post') !== null) &&
+    (field.put === undefined || meaningOfNull(field, 'put') !== null)
+  );
+}
+
+function orNull(schema: Schema): Schema {
+  const { type, enum: values } = schema;
+  if (type === 'null') return schema;
+  if ('anyOf' in schema) return { anyOf: [schema, { type: 'null' }] };
+  return { ...schema, type: [type, 'null'], ...(Array.isArray(values) && { enum: [...values, null] }) };
 }
 
 /** How a row of a table looks in JSON. `only`: the JSON names wanted; the old name of the project is none of them. */

@@ -19,7 +19,7 @@ export interface Link {
   readonly href: string;
 }
 
-const tagFilters = {
+export const tagFilters = {
   tags: 'all',
   'tags-any': 'any',
   'not-tags': 'notAll',
@@ -106,7 +106,7 @@ function sortWishes(query: URLSearchParams): readonly { name: string; direction:
 }
 
 /** The key of a stored, scalar attribute, by its JSON name. */
-function storedKey(table: Fields, name: string): string | undefined {
+export function storedKey(table: Fields, name: string): string | undefined {
   const key = keysOf(table).get(name);
   const field = key === undefined ? undefined : table[key];
   return field?.type.parse === undefined || field.stored === false ? undefined : (field.as ?? key);

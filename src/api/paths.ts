@@ -2,6 +2,9 @@
 
 /** The mount point: taken off here, kept in links. */
 const mount = '/load-balancer';
+/** What the API says of itself, for programs. */
+export const documentPath = '/livia/v1/openapi.json';
+
 const collections = [
   'loadbalancers',
   'listeners',
@@ -19,9 +22,8 @@ const collections = [
 /** The path the router knows, with the query as sent. */
 export function canonicalUrl(url: string): string {
   const [path = '', ...query] = url.split('?');
-  const canonical = withoutMount(path)
-    .replace(/\/+$/, '')
-    .replace(/\.json$/, '')
+  const bare = withoutMount(path).replace(/\/+$/, '');
+  const canonical = (bare === documentPath ? bare : bare.replace(/\.json$/, ''))
     .replace(/^\/v2\.0(?=\/|$)/, '/v2')
     .replace(/^\/v2\/([a-z0-9]+)(?=\/|$)/, (all, name: string) =>
       collections.includes(name) ? `/v2/lbaas/${name}` : all,
@@ -34,7 +36,7 @@ export function withoutMount(path: string): string {
 }
 
 const healthchecks = ['/healthcheck', `${mount}/healthcheck`];
-const open = ['/', `${mount}/`, ...healthchecks];
+const open = ['/', `${mount}/`, ...healthchecks, documentPath, `${mount}${documentPath}`];
 
 /** Answered in any form. */
 export function isHealthcheck(url: string): boolean {

@@ -46,10 +46,17 @@ export function keyOf({ argument }: { readonly argument: string }): string {
 const shownName = (key: 'name' | 'description') => (row: never) =>
   (row as Record<typeof key, string | null>)[key] ?? '';
 
-export const id = fields({ id: { type: uuid() } });
+export const id = fields({ id: { type: uuid(), always: true } });
 
 export const named = fields({
-  name: { type: text({ max: 255 }), post: 'optional', put: 'optional', default: '', show: shownName('name') },
+  name: {
+    type: text({ max: 255 }),
+    post: 'optional',
+    put: 'optional',
+    default: '',
+    show: shownName('name'),
+    always: true,
+  },
 });
 
 export const described = fields({
@@ -59,6 +66,7 @@ export const described = fields({
     put: 'optional',
     default: '',
     show: shownName('description'),
+    always: true,
   },
 });
 
@@ -86,9 +94,13 @@ export const common = fields({
   },
   provisioningStatus: {
     type: oneOf('ACTIVE', 'ERROR', 'PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE', 'DELETED'),
+    always: true,
   },
-  operatingStatus: { type: oneOf('ONLINE', 'OFFLINE', 'DEGRADED', 'ERROR', 'DRAINING', 'NO_MONITOR') },
-  createdAt: { type: instant() },
+  operatingStatus: {
+    type: oneOf('ONLINE', 'OFFLINE', 'DEGRADED', 'ERROR', 'DRAINING', 'NO_MONITOR'),
+    always: true,
+  },
+  createdAt: { type: instant(), always: true },
   updatedAt: { type: instant() },
   tags: {
     type: list(text({ max: 255 }), { unique: true }),
@@ -102,11 +114,12 @@ export const common = fields({
 
 /** Objects below a load balancer have its project, whatever a client says. */
 export const inheritedProject = fields({
-  projectId: { type: text({ max: 36 }), post: 'ignored' },
+  projectId: { type: text({ max: 36 }), post: 'ignored', always: true },
   tenantId: {
     type: text({ max: 36 }),
     post: 'ignored',
     stored: false,
     show: (row: { readonly projectId: string }) => row.projectId,
+    always: true,
   },
 });

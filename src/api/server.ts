@@ -20,9 +20,10 @@ import {
 } from './faults.ts';
 import { addHealthcheck } from './healthcheck.ts';
 import { acceptsJson, bodyKind } from './media-types.ts';
-import { canonicalUrl, isHealthcheck, isOpenPath, withoutMount } from './paths.ts';
+import { openApi } from './openapi.ts';
+import { canonicalUrl, documentPath, isHealthcheck, isOpenPath, withoutMount } from './paths.ts';
 import { type ApiCaller, policy } from './policy.ts';
-import type { Answer, Api, ApiConfig, Route } from './request.ts';
+import { type Answer, type Api, type ApiConfig, ok, type Route } from './request.ts';
 import { amphoraRoutes } from './resources/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './resources/availability-zone-profiles.ts';
 import { availabilityZoneRoutes } from './resources/availability-zones.ts';
@@ -118,9 +119,23 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendError(api, error, request, reply));
 
   addHealthcheck(app, api);
-  for (const route of routesOf(api)) addRoute(app, api, route);
-  refuseOtherMethods(app, routesOf(api));
+  const routes = [...routesOf(api), documentRoute(api)];
+  for (const route of routes) addRoute(app, api, route);
+  refuseOtherMethods(app, routes);
   return app;
+}
+
+/** What the API is, told to anybody. */
+function documentRoute(api: Api): Route {
+  const own = { method: 'GET', path: documentPath } as const;
+  const document = openApi([
+    ...routesOf(api),
+    own,
+    ...(api.config.healthcheckEnabled
+      ? ['GET', 'HEAD'].map((method) => ({ method, path: '/healthcheck' }))
+      : []),
+  ]);
+  return { ...own, handle: async () => ok(document) };
 }
 
 function routesOf(api: Api): readonly Route[] {

@@ -10,9 +10,13 @@ export interface At {
   readonly argument: string;
 }
 
+export type Schema = Readonly<Record<string, unknown>>;
+
 export interface Type<T> {
   /** JSON Schema of what is sent and shown. */
-  readonly schema: Readonly<Record<string, unknown>>;
+  readonly schema: Schema;
+  /** Of what is shown, where that is another. */
+  readonly shown?: Schema;
   readonly read: (raw: unknown, at: At) => T | Problem;
   /** What the text of a filter means; undefined: no object has it. Absent: not to be filtered or sorted by. */
   readonly parse?: (text: string) => string | number | boolean | undefined;
@@ -178,7 +182,7 @@ function isHttpUrl(value: string): boolean {
 /** Kept exactly as sent. */
 export function ipAddress(): Type<string> {
   return {
-    schema: { type: 'string', format: 'ip' },
+    schema: { type: 'string', anyOf: [{ format: 'ipv4' }, { format: 'ipv6' }] },
     read: (raw, at) => {
       const legal =
         typeof raw === 'string' &&
@@ -218,6 +222,7 @@ function networkOf(raw: unknown): string | undefined {
 export function list<T>(items: Type<T>, options: { unique?: boolean } = {}): Type<readonly T[]> {
   return {
     schema: { type: 'array', items: items.schema, ...(options.unique && { uniqueItems: true }) },
+    ...(items.shown && { shown: { type: 'array', items: items.shown } }),
     read: (raw, at) => {
       if (!Array.isArray(raw)) return refuse(at, raw, 'Value should be a list');
       const values: T[] = [];
@@ -254,7 +259,7 @@ export function texts(values: Type<string>): Type<Readonly<Record<string, string
 /** Seconds are what clients see: `2026-02-02T22:16:05`, UTC without saying so. */
 export function instant(): Type<Date> {
   return {
-    schema: { type: 'string', format: 'date-time' },
+    schema: { type: 'string', pattern: String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$` },
     read: (raw, at) => refuse(at, raw, 'Value is set by the service'),
     parse: (filter) => {
       const milliseconds = Date.parse(/[zZ]|[+-]\d\d:?\d\d$/.test(filter) ? filter : `${filter}Z`);
@@ -263,13 +268,17 @@ export function instant(): Type<Date> {
   };
 }
 
+/** `[{"id": …}]`; where a tree is answered whole, with the rest of the objects. */
+export const idList: Schema = {
+  type: 'array',
+  items: { type: 'object', properties: { id: { type: 'string', format: 'uuid' } }, required: ['id'] },
+};
+
 /** Ids of other objects, as `[{"id": …}]`; only the service says them. `sent`: the answer to a client that tries. */
 export function references(sent: string): Type<readonly never[]> {
   return {
-    schema: {
-      type: 'array',
-      items: { type: 'object', properties: { id: { type: 'string', format: 'uuid' } } },
-    },
+    schema: { type: 'array', maxItems: 0 },
+    shown: idList,
     read: (raw, at) => {
       if (!Array.isArray(raw)) return refuse(at, raw, 'Value should be a list');
       return raw.length === 0 ? [] : problem(400, sent);

@@ -33,12 +33,13 @@ export const loadBalancers = resource({
     ...named,
     ...described,
     ...common,
-    projectId: { type: text({ max: 36 }), post: 'optional' },
+    projectId: { type: text({ max: 36 }), post: 'optional', always: true },
     tenantId: {
       type: text({ max: 36 }),
       post: 'optional',
       stored: false,
       show: (row: LoadBalancer) => row.projectId,
+      always: true,
     },
     vipSubnetId: vipId,
     vipNetworkId: vipId,
@@ -65,7 +66,7 @@ export const loadBalancers = resource({
           port_id: vip.portId,
         })),
     },
-    provider: { type: text({ max: 64 }), post: 'optional', nullOnPost: 'amphora' },
+    provider: { type: text({ max: 64 }), post: 'optional', nullOnPost: 'amphora', always: true },
     flavorId: { type: uuid(), post: 'optional', nullOnPost: refused },
     availabilityZone: { type: text({ max: 255 }), post: 'optional', nullOnPost: refused },
     listeners: {

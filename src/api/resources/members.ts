@@ -55,7 +55,7 @@ export const members = resource({
 });
 
 /** Items of a batch: what is not sent of these stays on a member that exists. */
-const batchFields = fields({
+export const batchFields = fields({
   ...members.fields,
   name: { type: text({ max: 255 }), post: 'optional' },
   tags: { type: common.tags.type, post: 'optional', nullOnPost: common.tags.nullOnPost },

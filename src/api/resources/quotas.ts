@@ -16,8 +16,8 @@ export const quotas = resource({
   argument: 'quotas.quota',
   many: 'quotas',
   fields: fields({
-    projectId: { type: text() },
-    tenantId: { type: text(), stored: false, show: (row: Views['quota']) => row.projectId },
+    projectId: { type: text(), always: true },
+    tenantId: { type: text(), stored: false, show: (row: Views['quota']) => row.projectId, always: true },
     loadBalancer: { ...limit, api: 'loadbalancer' },
     oldLoadBalancer: {
       ...limit,

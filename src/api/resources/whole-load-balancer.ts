@@ -2,7 +2,7 @@ import type { PoolReference } from '../../lb/whole-load-balancer.ts';
 import type { Tree } from '../../lb/tree.ts';
 import { isProblem } from '../../lb/problems.ts';
 import { type Created, fields, isObject, object, without } from '../fields.ts';
-import { list, text, type Type } from '../types.ts';
+import { idList, list, text, type Type } from '../types.ts';
 import { l7PolicyView, listenerView, poolView } from '../views.ts';
 import { healthMonitors } from './health-monitors.ts';
 import { l7Policies } from './l7-policies.ts';
@@ -65,8 +65,8 @@ const listener = fields({
   },
 });
 
-export const wholePools = list(object(pool));
-export const wholeListeners = list(object(listener));
+export const wholePools = { ...list(object(pool)), shown: idList };
+export const wholeListeners = { ...list(object(listener)), shown: idList };
 
 type Json = Readonly<Record<string, unknown>>;
 
