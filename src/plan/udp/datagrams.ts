@@ -1,7 +1,5 @@
 import type { WantedAmphora, WantedHealthMonitor, WantedListener, WantedPool } from '../../wire/wanted.ts';
 
-export type DatagramListener = WantedListener & { readonly protocol: 'UDP' | 'SCTP' };
-
 function isDatagram({ protocol }: WantedListener | WantedPool): boolean {
   return protocol === 'UDP' || protocol === 'SCTP';
 }

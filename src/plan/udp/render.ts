@@ -21,7 +21,7 @@ export const counterNames = (listenerId: string) => ({
   flows: `flows-${uuid(listenerId)}`,
 });
 
-/** The sets of a table which a listener's flows pass. */
+/** So many clients a pool remembers; who comes after them is served without. */
 const largestSet = 262_144;
 const defaultPersistenceSeconds = 360;
 
