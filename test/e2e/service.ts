@@ -143,7 +143,7 @@ export function makeService(portBase: number): Service {
         }
         return loadbalancer.provisioning_status === 'ACTIVE' ? loadbalancer : undefined;
       }),
-    livia: (...args) => tryRun(['node', setup, 'cli', ...args], { env: baseEnv, cwd: project }),
+    livia: (...args) => tryRun(['node', setup, 'cli', ...args], { env: clientEnv(), cwd: project }),
   };
   return service;
 }
