@@ -1,6 +1,6 @@
 #!/bin/bash
 # The first process of the guest of run.sh.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CI=true NO_COLOR=1
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mkdir -p /dev/shm
