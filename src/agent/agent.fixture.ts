@@ -52,14 +52,17 @@ export class AgentUnderTest {
   #said = '';
 
   readonly #env: NodeJS.ProcessEnv;
+  readonly #within: readonly string[];
 
-  private constructor(boot: Boot, run: string, env: NodeJS.ProcessEnv) {
+  private constructor(boot: Boot, run: string, env: NodeJS.ProcessEnv, within: readonly string[]) {
     this.#env = env;
+    this.#within = within;
     this.boot = boot;
     this.run = run;
   }
 
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<AgentUnderTest> {
+  /** `within`: a command that runs the command it is given, in other surroundings. */
+  static async start(env: NodeJS.ProcessEnv = {}, within: readonly string[] = []): Promise<AgentUnderTest> {
     const amphoraId = randomUUID();
     const own = await issueAmphora(authority, amphoraId, { days: 1 });
     const run = await mkdtemp(join(tmpdir(), 'agent-'));
@@ -72,7 +75,7 @@ export class AgentUnderTest {
       caPem: authority.certificatePem,
       heartbeat: { receivers: [], intervalMs: 200, key: randomBytes(32).toString('base64') },
     };
-    const agent = new AgentUnderTest(boot, run, env);
+    const agent = new AgentUnderTest(boot, run, env, within);
     agent.#receiver.bind(0, '127.0.0.1');
     await once(agent.#receiver, 'listening');
     boot.heartbeat.receivers.push(`127.0.0.1:${agent.#receiver.address().port}`);
@@ -86,7 +89,8 @@ export class AgentUnderTest {
   }
 
   async spawn(): Promise<void> {
-    const child = spawn(process.execPath, [bin], {
+    const [program = '', ...args] = [...this.#within, process.execPath, bin];
+    const child = spawn(program, args, {
       env: { ...process.env, LIVIA_BOOT_FILE: join(this.run, 'agent.json'), NODE_OPTIONS: '', ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

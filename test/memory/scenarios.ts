@@ -1,0 +1,249 @@
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { AgentUnderTest, freePort, get } from '../../src/agent/agent.fixture.ts';
+import { demandOf } from '../../src/plan/haproxy/demand.ts';
+import {
+  aCertificate,
+  aListener,
+  aMember,
+  aPool,
+  aTls,
+  aWanted,
+  id,
+} from '../../src/plan/haproxy/wanted.fixture.ts';
+import { memoryBudget, worstCaseBytes } from '../../src/plan/memory-budget.ts';
+import type { WantedAmphora, WantedListener, WantedPool } from '../../src/wire/wanted.ts';
+import { type Held, holdAnswers, slowReaders } from './connections.ts';
+import { type MemoryGroup, memoryGroup } from './memory-group.ts';
+import { type UpstreamPolicy, upstreamAmphora } from './upstream.ts';
+
+const miB = 1024 ** 2;
+
+/** What a scenario did to an amphora. */
+export interface Measured {
+  readonly limitBytes: number;
+  /** The left side of the budget's inequality for what was configured. */
+  readonly budgetBytes: number;
+  /** Of the whole group: agent, master, workers, checks. */
+  readonly peakBytes: number;
+  /** At rest before the last reload. */
+  readonly steadyBytes: number;
+  /** During the last reload. */
+  readonly lastReloadPeakBytes: number;
+  readonly lastReloadMs: number;
+  readonly startMs: number;
+  readonly reloads: number;
+  readonly oomKills: number;
+  /** The listener answered a new client at the end. */
+  readonly serves: boolean;
+  /** Connections that were open during the last reload. */
+  readonly connections: number;
+}
+
+/** A member whose `/slow` never ends and whose `/long` is longer than any buffer on the way. */
+async function member() {
+  const held = new Set<ServerResponse>();
+  const long = Buffer.alloc(4 * miB, 'x');
+  const server = createServer((asked, answer) => {
+    if (asked.url === '/long') return answer.end(long);
+    if (asked.url !== '/slow') return answer.end('one');
+    answer.write('begun');
+    return held.add(answer);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** One agent with its HAProxy in a memory group, and what it is wished to carry. */
+class Amphora {
+  readonly agent: AgentUnderTest;
+  readonly group: MemoryGroup;
+  readonly port: number;
+  #generation = 0;
+  #reloads = 0;
+  #startMs = 0;
+  #last = { steadyBytes: 0, peakBytes: 0, durationMs: 0 };
+  #highestBytes = 0;
+  #wanted: WantedAmphora = aWanted();
+
+  private constructor(agent: AgentUnderTest, group: MemoryGroup, port: number) {
+    this.agent = agent;
+    this.group = group;
+    this.port = port;
+  }
+
+  static async boot(limitBytes: number): Promise<Amphora> {
+    const group = await memoryGroup(limitBytes);
+    const env = { LIVIA_MEMORY_LIMIT_BYTES: String(limitBytes) };
+    return new Amphora(await AgentUnderTest.start(env, group.within), group, await freePort());
+  }
+
+  /** Carries this from now on; every call is a reload, for its wish differs in what only a reload can change. */
+  async carry(listener: Partial<WantedListener>, pools: readonly WantedPool[]): Promise<void> {
+    this.#generation += 1;
+    this.#wanted = aWanted({
+      generation: this.#generation,
+      listeners: [
+        aListener(1, { port: this.port, timeoutClientData: 600_000 + this.#generation, ...listener }),
+      ],
+      pools: [...pools],
+    });
+    this.#highestBytes = Math.max(this.#highestBytes, await this.group.peakBytes());
+    await this.group.forgetPeak();
+    const steadyBytes = await this.group.usedBytes();
+    const outcome = await this.agent.put(this.#wanted);
+    if (outcome.refused.length > 0) throw new Error(JSON.stringify(outcome.refused));
+    if (outcome.change === 'reload') this.#reloads += 1;
+    else this.#startMs = outcome.durationMs;
+    this.#last = { steadyBytes, peakBytes: await this.group.peakBytes(), durationMs: outcome.durationMs };
+  }
+
+  async measured(connections: number): Promise<Measured> {
+    const { limitBytes } = this.group;
+    const machine = { reservedBytes: 96 * miB, fileLimit: 1_048_576, threads: availableParallelism() };
+    const budget = memoryBudget({ limitBytes, ...machine, ...demandOf(this.#wanted) });
+    return {
+      limitBytes,
+      budgetBytes: worstCaseBytes(budget),
+      peakBytes: Math.max(this.#highestBytes, await this.group.peakBytes()),
+      steadyBytes: this.#last.steadyBytes,
+      lastReloadPeakBytes: this.#last.peakBytes,
+      lastReloadMs: this.#last.durationMs,
+      startMs: this.#startMs,
+      reloads: this.#reloads,
+      oomKills: await this.group.oomKills(),
+      serves: (await get(this.port, '/', true)) === 'one',
+      connections,
+    };
+  }
+
+  async remove(): Promise<void> {
+    await this.agent.remove();
+    await this.group.remove();
+  }
+}
+
+const certificate = aCertificate('www.example.com');
+const https = (changes: Partial<WantedListener> = {}): Partial<WantedListener> => ({
+  protocol: 'TERMINATED_HTTPS',
+  tls: aTls([certificate], { alpn: [] }),
+  defaultPoolId: id('p', 1),
+  ...changes,
+});
+
+async function onAmphora(
+  limitBytes: number,
+  story: (amphora: Amphora, pool: WantedPool, held: Held[]) => Promise<void>,
+): Promise<Measured> {
+  const held: Held[] = [];
+  const [amphora, web] = await Promise.all([Amphora.boot(limitBytes), member()]);
+  try {
+    const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
+    await story(amphora, pool, held);
+    return await amphora.measured(held.reduce((sum, group) => sum + group.alive(), 0));
+  } finally {
+    for (const group of held) group.end();
+    await amphora.remove();
+    web.close();
+  }
+}
+
+/** What the report did: a TERMINATED_HTTPS listener, then a pool for it. */
+export const theReport = (limitBytes: number) =>
+  onAmphora(limitBytes, async (amphora, pool) => {
+    await amphora.carry(https({ defaultPoolId: null }), []);
+    await amphora.carry(https(), [pool]);
+  });
+
+/** As many reloads, one after the other without a pause, two new long-lived connections before each. */
+export const manyReloads = (limitBytes: number, count: number) =>
+  onAmphora(limitBytes, async (amphora, pool, held) => {
+    await amphora.carry(https(), [pool]);
+    for (let reload = 0; reload < count; reload += 1) {
+      held.push(await holdAnswers(amphora.port, 2));
+      await amphora.carry(https(), [pool]);
+    }
+  });
+
+/** A reload while the listener is full of TLS clients that do not read their answers. */
+export const fullOfSlowReaders = (limitBytes: number, atMost: number) =>
+  onAmphora(limitBytes, async (amphora, pool, held) => {
+    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+    const { maxconn } = (await amphora.agent.status()).memory;
+    // One place stays free for the client that asks at the end whether it serves.
+    held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+  });
+
+/** Reloads of a configuration with so many certificates and members. */
+export const bigConfiguration = (limitBytes: number, certificates: WantedListener['tls'], members: number) =>
+  onAmphora(limitBytes, async (amphora, pool, held) => {
+    const perPool = 1000;
+    const others = Array.from({ length: Math.ceil(members / perPool) }, (_, n) =>
+      aPool(n + 2, {
+        members: Array.from({ length: perPool }, (__, m) => {
+          const number = n * perPool + m + 2;
+          return aMember(number, { address: `127.1.${number >> 8}.${number & 255}`, port: 9 });
+        }),
+      }),
+    );
+    const policies = others.map((other, n) => ({
+      ...{ id: id('y', n + 1), action: 'REDIRECT_TO_POOL' as const, redirectPoolId: other.id },
+      ...{ redirectUrl: null, redirectPrefix: null, redirectHttpCode: null },
+      rules: [
+        {
+          ...{ id: id('r', n + 1), type: 'PATH' as const, compareType: 'EQUAL_TO' as const },
+          ...{ key: null, value: `/pool-${n}`, invert: false },
+        },
+      ],
+    }));
+    const listener = https({ tls: certificates, l7Policies: policies });
+    for (let round = 0; round < 4; round += 1) {
+      await amphora.carry(listener, [pool, ...others]);
+      held.push(await holdAnswers(amphora.port, 2));
+    }
+    await amphora.carry(listener, [pool, ...others]);
+  });
+
+/** What became of an amphora that sizes its cache as Octavia did. */
+export interface UpstreamMeasured {
+  readonly limitBytes: number;
+  readonly oomKills: number;
+  readonly peakBytes: number;
+  /** The change at which something was killed, counted from 1; undefined: none. */
+  readonly killedAt: number | undefined;
+}
+
+export async function upstreamReloads(
+  policy: UpstreamPolicy,
+  limitBytes: number,
+  options: { readonly changes: number; readonly longLived: number },
+): Promise<UpstreamMeasured> {
+  const [group, web, port] = await Promise.all([memoryGroup(limitBytes), member(), freePort()]);
+  const amphora = await upstreamAmphora({
+    ...{ group, policy, port, memberPort: web.port },
+    ...{ maxconn: 1000, certificatePem: certificate.pem },
+  });
+  const held: Held[] = [];
+  try {
+    let killedAt: number | undefined;
+    for (let change = 1; change <= options.changes && killedAt === undefined; change += 1) {
+      if (options.longLived > 0) held.push(await holdAnswers(port, options.longLived));
+      if ((await amphora.change()) !== 'done') killedAt = change;
+    }
+    const [oomKills, peakBytes] = await Promise.all([group.oomKills(), group.peakBytes()]);
+    return { limitBytes, oomKills, peakBytes, killedAt };
+  } finally {
+    for (const connection of held) connection.end();
+    await amphora.remove();
+    web.close();
+  }
+}
