@@ -89,8 +89,7 @@ export class AgentUnderTest {
   }
 
   async spawn(): Promise<void> {
-    const [program = '', ...args] = [...this.#within, process.execPath, bin];
-    const child = spawn(program, args, {
+    const child = spawn('env', [...this.#within, process.execPath, bin], {
       env: { ...process.env, LIVIA_BOOT_FILE: join(this.run, 'agent.json'), NODE_OPTIONS: '', ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

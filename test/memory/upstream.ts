@@ -86,8 +86,8 @@ backend pool
   };
 
   await write();
-  const [program = '', ...args] = [...group.within, 'haproxy', '-W', '-S', master, '-f', configuration];
-  const child = spawn(program, args, { stdio: 'ignore' });
+  const command = [...group.within, 'haproxy', '-W', '-S', master, '-f', configuration];
+  const child = spawn('env', command, { stdio: 'ignore' });
   if (!(await eventually(async () => ((await state())?.workers.length ?? 0) > 0))) {
     throw new Error('HAProxy did not start');
   }
