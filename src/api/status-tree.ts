@@ -1,10 +1,12 @@
 import type { NamedResource, Resource } from '../lb/resource.ts';
-import { listenersUsing, type Tree } from '../lb/tree.ts';
+import { poolUsers, type Tree } from '../lb/tree.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 /** The tree as `GET …/status` shows it: the pools under each listener that uses them. */
 export function statusTree(tree: Tree): Json {
+  const users = poolUsers(tree);
+  const shown = shownPools(tree);
   return {
     statuses: {
       loadbalancer: {
@@ -12,9 +14,9 @@ export function statusTree(tree: Tree): Json {
         listeners: tree.listeners.map((listener) => ({
           ...named(listener),
           pools: tree.pools
-            .filter((pool) => listenersUsing(tree, pool.id).includes(listener.id))
+            .filter((pool) => users.get(pool.id)?.includes(listener.id))
             .toSorted((a, b) => rank(a.id, listener.defaultPoolId) - rank(b.id, listener.defaultPoolId))
-            .map((pool) => poolStatus(tree, pool)),
+            .map((pool) => shown.get(pool.id)),
         })),
       },
     },
@@ -24,15 +26,25 @@ export function statusTree(tree: Tree): Json {
 /** The default pool comes first. */
 const rank = (id: string, defaultPoolId: string | null): number => (id === defaultPoolId ? 0 : 1);
 
-function poolStatus(tree: Tree, pool: Tree['pools'][number]): Json {
-  const monitor = tree.healthMonitors.find(({ poolId }) => poolId === pool.id);
-  return {
-    ...named(pool),
-    health_monitor: monitor === undefined ? null : { ...named(monitor), type: monitor.type },
-    members: tree.members
-      .filter(({ poolId }) => poolId === pool.id)
-      .map((member) => ({ ...named(member), address: member.address, protocol_port: member.protocolPort })),
-  };
+/** By id; a pool that several listeners use is shown below each. */
+function shownPools(tree: Tree): ReadonlyMap<string, Json> {
+  const monitors = new Map(tree.healthMonitors.map((monitor) => [monitor.poolId, monitor]));
+  const members = Map.groupBy(tree.members, (member) => member.poolId);
+  return new Map(
+    tree.pools.map((pool) => {
+      const monitor = monitors.get(pool.id);
+      const shown = {
+        ...named(pool),
+        health_monitor: monitor === undefined ? null : { ...named(monitor), type: monitor.type },
+        members: (members.get(pool.id) ?? []).map((member) => ({
+          ...named(member),
+          address: member.address,
+          protocol_port: member.protocolPort,
+        })),
+      };
+      return [pool.id, shown];
+    }),
+  );
 }
 
 function named(object: NamedResource): Json {

@@ -82,18 +82,18 @@ export function replaceMembers(
 ): Decision<undefined> | Problem {
   const pool = poolOf(tree, poolId);
   if (isProblem(pool)) return pool;
-  const stored = tree.members.filter((member) => member.poolId === poolId);
-  if (stored.length === 0 && items.length === 0) return { tree, answer: undefined };
+  const stored = new Set(tree.members.filter((member) => member.poolId === poolId).map(place));
+  if (stored.size === 0 && items.length === 0) return { tree, answer: undefined };
   const itemOf = new Map<string, BatchMember>();
   for (const item of items) {
     if (itemOf.has(place(item))) {
-      return at(tree, poolId, item) === undefined
+      return !stored.has(place(item))
         ? duplicate(poolId, item)
         : problem(400, `Member ${item.address}:${item.protocolPort} is listed twice.`);
     }
     itemOf.set(place(item), item);
   }
-  const fresh = items.filter((item) => at(tree, poolId, item) === undefined);
+  const fresh = items.filter((item) => !stored.has(place(item)));
   for (const item of fresh) {
     const wrong = newMemberProblem(tree, pool, item, circumstances.deployment);
     if (wrong !== undefined) return wrong;

@@ -1,7 +1,7 @@
 import type { Member } from './member.ts';
 import type { Resource } from './resource.ts';
 import type { OperatingStatus } from './status.ts';
-import { replace, type Tree, type TreeList } from './tree.ts';
+import type { Tree } from './tree.ts';
 
 /** What an amphora says it serves; the part of its report that statuses come from. */
 export interface Sighting {
@@ -30,11 +30,15 @@ export function operatingStatuses(tree: Tree, sighting: Sighting): ReadonlyMap<s
       serves && listener.adminStateUp && tree.loadBalancer.provisioningStatus === 'ACTIVE' && current;
     statuses.set(listener.id, serves && listener.adminStateUp ? listenerStatus(state, expected) : 'OFFLINE');
   }
+  const membersOf = Map.groupBy(tree.members, (member) => member.poolId);
+  const watchedPools = new Set(
+    tree.healthMonitors.filter((monitor) => monitor.adminStateUp).map((monitor) => monitor.poolId),
+  );
   for (const pool of tree.pools) {
     const seen = sighting.pools[pool.id];
     if (seen === undefined && !current) continue;
-    const members = tree.members.filter((member) => member.poolId === pool.id);
-    const watched = tree.healthMonitors.some((monitor) => monitor.poolId === pool.id && monitor.adminStateUp);
+    const members = membersOf.get(pool.id) ?? [];
+    const watched = watchedPools.has(pool.id);
     for (const member of members) {
       const state = seen?.members[member.id];
       if (state !== undefined || current) statuses.set(member.id, memberStatus(member, state, watched));
@@ -46,21 +50,21 @@ export function operatingStatuses(tree: Tree, sighting: Sighting): ReadonlyMap<s
   return statuses;
 }
 
-/** The tree with these statuses; objects whose status is the same stay the same objects. */
+/** The tree with these statuses; objects whose status is the same stay the same objects, and so does the tree. */
 export function withOperatingStatuses(tree: Tree, statuses: ReadonlyMap<string, OperatingStatus>): Tree {
-  const differs = (object: Resource): boolean =>
-    (statuses.get(object.id) ?? object.operatingStatus) !== object.operatingStatus;
-  let result = tree;
-  for (const list of ['listeners', 'pools', 'members'] satisfies TreeList[]) {
-    for (const { id } of tree[list].filter(differs)) {
-      const operatingStatus = statuses.get(id);
-      if (operatingStatus !== undefined) result = replace(result, list, id, { operatingStatus });
-    }
-  }
-  const operatingStatus = statuses.get(tree.loadBalancer.id);
-  return operatingStatus === undefined || !differs(tree.loadBalancer)
-    ? result
-    : { ...result, loadBalancer: { ...tree.loadBalancer, operatingStatus } };
+  const statusOf = (object: Resource): OperatingStatus => statuses.get(object.id) ?? object.operatingStatus;
+  const differs = (object: Resource): boolean => statusOf(object) !== object.operatingStatus;
+  const said = <T extends Resource>(object: T): T =>
+    differs(object) ? { ...object, operatingStatus: statusOf(object) } : object;
+  const { loadBalancer, listeners, pools, members } = tree;
+  if (![loadBalancer, ...listeners, ...pools, ...members].some(differs)) return tree;
+  return {
+    ...tree,
+    loadBalancer: said(tree.loadBalancer),
+    listeners: tree.listeners.map((listener) => said(listener)),
+    pools: tree.pools.map((pool) => said(pool)),
+    members: tree.members.map((member) => said(member)),
+  };
 }
 
 function listenerStatus(state: 'OPEN' | 'FULL' | 'CLOSED' | undefined, expected: boolean): OperatingStatus {

@@ -71,21 +71,26 @@ export function replace<K extends TreeList>(
 }
 
 /**
- * Ids of the listeners that use the pool: as default pool, or by an enabled policy with at least one rule that
- * redirects to it (the API's meaning of a pool's `listeners`).
+ * By pool id, the ids of the listeners that use the pool: as default pool, or by an enabled policy with at least one
+ * rule that redirects to it (the API's meaning of a pool's `listeners`). Pools that nobody uses are not in it.
  */
-export function listenersUsing(tree: Tree, poolId: string): readonly string[] {
-  const policyListeners = new Set(
-    tree.l7Policies
-      .filter(
-        (policy) =>
-          policy.redirectPoolId === poolId &&
-          policy.adminStateUp &&
-          tree.l7Rules.some((rule) => rule.l7PolicyId === policy.id),
-      )
-      .map((policy) => policy.listenerId),
+export function poolUsers(tree: Tree): ReadonlyMap<string, readonly string[]> {
+  const withRules = new Set(tree.l7Rules.map((rule) => rule.l7PolicyId));
+  const policies = Map.groupBy(
+    tree.l7Policies.filter((policy) => policy.adminStateUp && withRules.has(policy.id)),
+    (policy) => policy.listenerId,
   );
-  return tree.listeners
-    .filter((listener) => listener.defaultPoolId === poolId || policyListeners.has(listener.id))
-    .map((listener) => listener.id);
+  const users = new Map<string, string[]>();
+  for (const { id, defaultPoolId } of tree.listeners) {
+    const redirected = policies.get(id)?.map((policy) => policy.redirectPoolId) ?? [];
+    for (const poolId of new Set([defaultPoolId, ...redirected])) {
+      if (poolId !== null) users.set(poolId, [...(users.get(poolId) ?? []), id]);
+    }
+  }
+  return users;
+}
+
+/** Ids of the listeners that use the pool, as `poolUsers` means it. */
+export function listenersUsing(tree: Tree, poolId: string): readonly string[] {
+  return poolUsers(tree).get(poolId) ?? [];
 }

@@ -1,6 +1,7 @@
 import type { HealthMonitor } from '../lb/health-monitor.ts';
 import type { Listener } from '../lb/listener.ts';
 import type { LoadBalancer } from '../lb/load-balancer.ts';
+import type { Member } from '../lb/member.ts';
 import type { Pool } from '../lb/pool.ts';
 import type { Resource } from '../lb/resource.ts';
 import type { Tree } from '../lb/tree.ts';
@@ -66,10 +67,12 @@ export function wantedAmphora(
 ): { readonly wanted: WantedAmphora; readonly failed: ReadonlyMap<string, string> } {
   const failed = new Map<string, string>();
   const pools: WantedPool[] = [];
+  const membersOf = Map.groupBy(tree.members, (member) => member.poolId);
+  const monitors = new Map(tree.healthMonitors.filter(served).map((monitor) => [monitor.poolId, monitor]));
   for (const pool of tree.pools.filter(served)) {
     const tls = pool.tlsEnabled ? poolTls(pool, facts) : { value: null };
     if ('unavailable' in tls) failed.set(pool.id, tls.unavailable);
-    else pools.push(wantedPool(tree, pool, tls.value));
+    else pools.push(wantedPool(pool, membersOf.get(pool.id) ?? [], monitors.get(pool.id), tls.value));
   }
   const poolIds = new Set(pools.map((pool) => pool.id));
   const listeners = tree.listeners
@@ -180,22 +183,26 @@ function wantedPolicies(tree: Tree, listenerId: string, poolIds: ReadonlySet<str
     .filter((policy) => policy.rules.length > 0);
 }
 
-function wantedPool(tree: Tree, pool: Pool, tls: WantedBackendTls | null): WantedPool {
-  const monitor = tree.healthMonitors.find((candidate) => candidate.poolId === pool.id && served(candidate));
+function wantedPool(
+  pool: Pool,
+  members: readonly Member[],
+  monitor: HealthMonitor | undefined,
+  tls: WantedBackendTls | null,
+): WantedPool {
   return {
     id: pool.id,
     protocol: pool.protocol,
     algorithm: pool.lbAlgorithm,
     sessionPersistence: pool.sessionPersistence,
     tls,
-    members: wantedMembers(tree, pool.id),
+    members: wantedMembers(members),
     healthMonitor: monitor === undefined ? null : wantedMonitor(monitor),
   };
 }
 
-function wantedMembers(tree: Tree, poolId: string): WantedMember[] {
-  return tree.members
-    .filter((member) => member.poolId === poolId && member.provisioningStatus !== 'PENDING_DELETE')
+function wantedMembers(members: readonly Member[]): WantedMember[] {
+  return members
+    .filter((member) => member.provisioningStatus !== 'PENDING_DELETE')
     .map((member) => ({
       id: member.id,
       address: member.address,
