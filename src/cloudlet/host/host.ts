@@ -22,6 +22,34 @@ export interface Nic {
   readonly gateways: readonly string[];
 }
 
+/** Joins networks: forwards between its cards, and to and from the outer network by its addresses there. */
+export interface HostRouter {
+  readonly id: string;
+  /** Addresses of a card are the router's own in that network; `gateways` are where it sends all else. */
+  readonly cards: readonly Nic[];
+  readonly routes: readonly { readonly destination: string; readonly nexthop: string }[];
+  /** MAC of the card into the outer network; null: there is none. */
+  readonly outerMac: string | null;
+  /** The address that inner ones show outside; null: they keep their own. */
+  readonly outerAddress: string | null;
+  /** Outer addresses, each of which forwards to an inner one, whose packets leave with it. */
+  readonly floating: readonly FloatingAddress[];
+}
+
+export interface FloatingAddress {
+  readonly outer: string;
+  readonly inner: string;
+}
+
+/** How much may pass a card; what is more is dropped. */
+export interface CardLimit {
+  readonly macAddress: string;
+  /** As the instance sees it. */
+  readonly direction: 'egress' | 'ingress';
+  readonly bytesPerSecond: number;
+  readonly burstBytes: number;
+}
+
 /** A file put into the server before its first process starts; only ever kept in the server's own memory. */
 export interface BootFile {
   /** Below /run; all else is the machine's own disk. */
@@ -58,6 +86,12 @@ export interface Host {
   readonly limits: 'v1' | 'v2' | 'none';
   ensureNetwork(network: HostNetwork): Promise<void>;
   removeNetwork(id: string): Promise<void>;
+  /** Routers that are there, those of an earlier run included. */
+  routers(): readonly string[];
+  ensureRouter(router: HostRouter): Promise<void>;
+  removeRouter(id: string): Promise<void>;
+  /** All limits there are; the cards need not be there yet. */
+  limitCards(limits: readonly CardLimit[]): Promise<void>;
   /** No-op when the instance is alive already (adopted). */
   boot(spec: InstanceSpec): Promise<void>;
   kill(id: string): Promise<void>;

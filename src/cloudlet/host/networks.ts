@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { run } from '../../platform/run.ts';
-import type { CloudNamespace } from './cloud-namespace.ts';
-import type { HostNetwork, Nic } from './host.ts';
+import type { HeldNamespace } from './held-namespace.ts';
+import type { CardLimit, HostNetwork, Nic } from './host.ts';
 import { addressLines, ip, linksOf, word } from './links.ts';
 
 /** Bridges in the cloud namespace, the machine's own legs in them, and the cards of the instances. */
@@ -10,16 +10,19 @@ export interface Networks {
   remove(id: string): Promise<void>;
   /**
    * Puts cards into the network namespace of the process, named eth<first>, eth<first + 1> …, down and without
-   * addresses.
+   * addresses. The owner is an instance or a router.
    */
-  plug(instanceId: string, pid: number, nics: readonly Nic[], first: number): Promise<void>;
+  plug(ownerId: string, pid: number, nics: readonly Nic[], first: number): Promise<void>;
   unplug(macAddress: string): Promise<void>;
   /** The kernel does it by itself when the instance's namespace dies, but some time later. */
-  unplugAll(instanceId: string): Promise<void>;
+  unplugAll(ownerId: string): Promise<void>;
+  /** Addresses in these networks may be at another card now; the machine would ask the old one for seconds. */
+  forgetNeighbours(networkIds: readonly string[]): Promise<void>;
+  limit(limits: readonly CardLimit[]): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openNetworks(cloud: CloudNamespace, name: string): Promise<Networks> {
+export async function openNetworks(cloud: HeldNamespace, name: string): Promise<Networks> {
   const leg = (networkId: string) => `l${name}-${hex(networkId, 7)}`;
   const ours = new RegExp(`^l${name}-[0-9a-f]{7}$`);
   // Legs into an earlier cloud namespace that nobody knows any more hold the addresses that the new legs need.
@@ -47,10 +50,9 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
     ]);
   }
 
-  /** An address may have been another card's a moment ago; the machine would ask that one for seconds. */
-  async function forgetNeighbours(nics: readonly Nic[]): Promise<void> {
+  async function forgetNeighbours(networkIds: readonly string[]): Promise<void> {
     const legs = await linksOf('self');
-    const reached = new Set(nics.map((nic) => leg(nic.networkId)).filter((link) => legs.has(link)));
+    const reached = new Set(networkIds.map(leg).filter((link) => legs.has(link)));
     await ip([...reached].map((link) => `neigh flush dev ${link}`));
   }
 
@@ -68,20 +70,20 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
       await removeLink(bridge(id), cloud.pid(), cloud.path);
     },
 
-    async plug(instanceId, pid, nics, first) {
+    async plug(ownerId, pid, nics, first) {
       const lines = nics.flatMap((nic, index) => [
         `link add ${port(nic.macAddress)} up master ${bridge(nic.networkId)} type veth ` +
           `peer name eth${first + index} address ${word(nic.macAddress)} netns ${pid}`,
-        `link set ${port(nic.macAddress)} alias ${word(instanceId)}`,
+        `link set ${port(nic.macAddress)} alias ${word(ownerId)}`,
       ]);
-      await Promise.all([ip(lines, cloud.path), forgetNeighbours(nics)]);
+      await Promise.all([ip(lines, cloud.path), forgetNeighbours(nics.map((nic) => nic.networkId))]);
     },
 
     async unplug(macAddress) {
       await removeLink(port(macAddress), cloud.pid(), cloud.path);
     },
 
-    async unplugAll(instanceId) {
+    async unplugAll(ownerId) {
       const text = await run([
         'nsenter',
         `--net=${cloud.path}`,
@@ -93,9 +95,15 @@ export async function openNetworks(cloud: CloudNamespace, name: string): Promise
         'veth',
       ]);
       const links = JSON.parse(text) as readonly { ifname: string; ifalias?: string }[];
-      for (const link of links.filter(({ ifalias }) => ifalias === instanceId)) {
+      for (const link of links.filter(({ ifalias }) => ifalias === ownerId)) {
         await removeLink(link.ifname, cloud.pid(), cloud.path);
       }
+    },
+
+    forgetNeighbours,
+
+    async limit(limits) {
+      await run(['nsenter', `--net=${cloud.path}`, 'nft', '-f', '-'], { input: limitRules(limits) });
     },
 
     close: removeLegs,
@@ -108,6 +116,31 @@ async function removeLink(link: string, pid: number | 'self', namespace?: string
   await ip([`link del ${link}`], namespace).catch(async (error: unknown) => {
     if ((await linksOf(pid)).has(link)) throw error;
   });
+}
+
+/** The table is one transaction. What arrives at the port of a card is what the instance sends. */
+function limitRules(limits: readonly CardLimit[]): string {
+  const rules = limits.map(({ macAddress, direction, bytesPerSecond, burstBytes }) => {
+    const match = `${direction === 'egress' ? 'iifname' : 'oifname'} "${port(macAddress)}"`;
+    if (bytesPerSecond === 0) return `${match} drop`;
+    const burst = Math.max(Math.round(burstBytes), 1500); // a burst of less than a packet would let none pass
+    return `${match} limit rate over ${Math.round(bytesPerSecond)} bytes/second burst ${burst} bytes drop`;
+  });
+  return [
+    'table bridge limits',
+    'delete table bridge limits',
+    ...(rules.length === 0
+      ? []
+      : [
+          'table bridge limits {',
+          'chain passing {',
+          'type filter hook forward priority 0',
+          ...rules,
+          '}',
+          '}',
+        ]),
+    '',
+  ].join('\n');
 }
 
 // A link's name has at most 15 characters.

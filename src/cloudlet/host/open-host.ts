@@ -1,11 +1,21 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findPlaces, openCgroups } from './cgroups.ts';
-import { openCloudNamespace } from './cloud-namespace.ts';
+import { openHeldNamespace } from './held-namespace.ts';
 import type { Host, HostOptions } from './host.ts';
 import { openInstances } from './instances.ts';
 import { linksOf } from './links.ts';
 import { openNetworks } from './networks.ts';
+import { openRouters } from './routers.ts';
+
+// Bridged frames are the cloud's business alone: no firewall hooks, no IPv6 addresses of the bridges themselves.
+const ofCloud = [
+  'bridge/bridge-nf-call-iptables=0',
+  'bridge/bridge-nf-call-ip6tables=0',
+  'bridge/bridge-nf-call-arptables=0',
+  'ipv6/conf/all/disable_ipv6=1',
+  'ipv6/conf/default/disable_ipv6=1',
+];
 
 /**
  * Takes over what an earlier run of that name and folder left alive and clears away the rest. Needs root, of the machine
@@ -21,8 +31,11 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const cgroups = await openCgroups(name, places, (place, error) =>
     log.debug({ place: place.memory, error }, 'no limits can be set here'),
   );
-  const cloud = await openCloudNamespace({ stateDir, log });
+  const cloud = await openHeldNamespace({
+    ...{ record: join(stateDir, 'holder'), settings: ofCloud, what: 'the cloud', log },
+  });
   const networks = await openNetworks(cloud, name);
+  const routers = await openRouters({ stateDir, networks, log });
   const instances = await openInstances({ stateDir, adopt: cloud.adopted, cgroups, networks, log });
   log.info({ limits: cgroups.version, instances: instances.ids() }, 'host is open');
 
@@ -46,6 +59,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
     limits: cgroups.version,
     ensureNetwork: (network) => inTurn(network.id, () => networks.ensure(network)),
     removeNetwork: (id) => inTurn(id, () => networks.remove(id)),
+    routers: () => routers.ids(),
+    ensureRouter: (router) => inTurn(router.id, () => routers.ensure(router)),
+    removeRouter: (id) => inTurn(id, () => routers.remove(id)),
+    limitCards: (limits) => inTurn('limits', () => networks.limit(limits)),
     boot: (spec) => inTurn(spec.id, () => instances.boot(spec)),
     kill: (id) => inTurn(id, () => instances.kill(id)),
     observe: (id) => instances.observe(id),
@@ -67,6 +84,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       closed = true;
       await Promise.allSettled(lanes.values());
       await Promise.all(instances.ids().map((id) => instances.kill(id)));
+      await Promise.all(routers.ids().map((id) => routers.remove(id)));
       await networks.close();
       await cloud.close();
       await cgroups.close();

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Log } from '../../platform/log.ts';
 import {
   ended,
@@ -13,8 +12,8 @@ import {
   writeRecord,
 } from './processes.ts';
 
-/** The network namespace with all bridges in it, apart from the machine's own network and its firewall. */
-export interface CloudNamespace {
+/** A network namespace of the cloud's, apart from the machine's own network and its firewall. */
+export interface HeldNamespace {
   /** For `nsenter --net=`; good as long as this program lives. */
   readonly path: string;
   /** True: it is an earlier run's, with what that left in it. */
@@ -24,12 +23,15 @@ export interface CloudNamespace {
   close(): Promise<void>;
 }
 
-// Bridged frames are the cloud's business alone: no firewall hooks, no IPv6 addresses of the bridges themselves.
-const settings = `
-for setting in bridge/bridge-nf-call-iptables=0 bridge/bridge-nf-call-ip6tables=0 bridge/bridge-nf-call-arptables=0 \\
-  ipv6/conf/all/disable_ipv6=1 ipv6/conf/default/disable_ipv6=1
-do file=/proc/sys/net/\${setting%=*}; if [ -e "$file" ]; then echo "\${setting#*=}" > "$file"; fi
-done`;
+export interface NamespaceOptions {
+  /** File of the holder's number, by which a later run finds it. */
+  readonly record: string;
+  /** Below /proc/sys/net, such as `ipv4/ip_forward=1`; what this kernel does not have is left out. */
+  readonly settings: readonly string[];
+  /** What it is the namespace of, for the log. */
+  readonly what: string;
+  readonly log: Log;
+}
 
 // It goes on only when told so, which is after its record is written: if we die before, it ends as well.
 const hold = 'echo ready; read -r go || exit 1; exec sleep infinity </dev/null >/dev/null 2>&1';
@@ -38,10 +40,10 @@ const hold = 'echo ready; read -r go || exit 1; exec sleep infinity </dev/null >
  * A process holds the namespace, so that nothing stays on disk and our own death leaves it standing. We hold it too, by
  * an open file: if the holder dies, the bridges stay and another holder is put in.
  */
-export async function openCloudNamespace(options: { stateDir: string; log: Log }): Promise<CloudNamespace> {
-  const record = join(options.stateDir, 'holder');
+export async function openHeldNamespace(options: NamespaceOptions): Promise<HeldNamespace> {
+  const { record, what, log } = options;
   const found = await readRecord(record);
-  let holder = found ?? (await startHolder(['unshare', '--net'], settings, record));
+  let holder = found ?? (await startHolder(['unshare', '--net'], lines(options.settings), record));
   const file = await open(`/proc/${holder.pid}/ns/net`);
   const path = `/proc/${process.pid}/fd/${file.fd}`;
   let closed = false;
@@ -50,17 +52,12 @@ export async function openCloudNamespace(options: { stateDir: string; log: Log }
     for (;;) {
       await ended(holder);
       if (closed) return;
-      options.log.warn(
-        { pid: holder.pid },
-        'the holder of the cloud network namespace died, starting another',
-      );
+      log.warn({ pid: holder.pid, what }, 'the holder of a network namespace died, starting another');
       holder = await startHolder(['nsenter', `--net=${path}`], '', record);
       if (closed) await killProcess(holder);
     }
   }
-  keepHeld().catch((error: unknown) =>
-    options.log.error({ error }, 'cannot hold the cloud network namespace'),
-  );
+  keepHeld().catch((error: unknown) => log.error({ error, what }, 'cannot hold a network namespace'));
 
   return {
     path,
@@ -73,6 +70,13 @@ export async function openCloudNamespace(options: { stateDir: string; log: Log }
       await rm(record, { force: true });
     },
   };
+}
+
+function lines(settings: readonly string[]): string {
+  return `
+for setting in ${settings.join(' ')}
+do file=/proc/sys/net/\${setting%=*}; if [ -e "$file" ]; then echo "\${setting#*=}" > "$file"; fi
+done`;
 }
 
 async function startHolder(enter: readonly string[], before: string, record: string): Promise<Process> {
