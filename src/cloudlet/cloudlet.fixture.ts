@@ -6,13 +6,15 @@ import { makeLog } from '../platform/log.ts';
 import { type Cloudlet, openCloudlet } from './cloudlet.ts';
 import type { Config } from './config.ts';
 import { openRecords } from './records.ts';
-import type { Host, HostNetwork, InstanceSpec, InstanceState } from './host/host.ts';
+import type { CardLimit, Host, HostNetwork, HostRouter, InstanceSpec, InstanceState } from './host/host.ts';
 
 /** A machine in memory, which keeps its instances when the cloudlet in front of it is opened anew. */
 class FakeHost implements Host {
   readonly limits = 'none';
   readonly networks = new Map<string, HostNetwork>();
   readonly instances = new Map<string, InstanceSpec>();
+  readonly routersById = new Map<string, HostRouter>();
+  cardLimits: readonly CardLimit[] = [];
   /** When set, the next boots fail with it. */
   broken: string | undefined;
   /** Boots wait for it. */
@@ -24,6 +26,18 @@ class FakeHost implements Host {
   }
   async removeNetwork(id: string): Promise<void> {
     this.networks.delete(id);
+  }
+  routers(): readonly string[] {
+    return [...this.routersById.keys()];
+  }
+  async ensureRouter(router: HostRouter): Promise<void> {
+    this.routersById.set(router.id, router);
+  }
+  async removeRouter(id: string): Promise<void> {
+    this.routersById.delete(id);
+  }
+  async limitCards(limits: readonly CardLimit[]): Promise<void> {
+    this.cardLimits = limits;
   }
   async boot(spec: InstanceSpec): Promise<void> {
     await this.gate;

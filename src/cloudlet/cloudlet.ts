@@ -14,7 +14,8 @@ import { openTokens } from './identity/tokens.ts';
 import { image } from './images/image-routes.ts';
 import { openImages } from './images/images.ts';
 import { network } from './network/network.ts';
-import { type Network, openNet, subnetsOn } from './network/records.ts';
+import { openNet } from './network/records.ts';
+import { openWiring } from './network/wiring.ts';
 import type { Records } from './records.ts';
 import { keyManager } from './secrets/key-manager.ts';
 import { seed } from './seed.ts';
@@ -48,19 +49,13 @@ export async function openCloudlet(parts: CloudletParts): Promise<Cloudlet> {
   const nova = openNova(records, now);
   await seed(records, { directory, nova, net, images }, config);
 
-  async function networkSettled(changed: Network): Promise<void> {
-    const known = net.networks.get(changed.id);
-    if (known === undefined) return host.removeNetwork(changed.id);
-    const gateways = known.host_leg ? subnetsOn(net, known.id) : [];
-    const hostAddresses = gateways.flatMap(({ gateway_ip, cidr }) =>
-      gateway_ip === null ? [] : [`${gateway_ip}/${cidr.split('/')[1]}`],
-    );
-    await host.ensureNetwork({ id: known.id, hostAddresses });
-  }
-  for (const each of net.networks.all()) await networkSettled(each);
+  const wiring = openWiring(net, host);
+  for (const each of net.networks.all()) await wiring.network(each);
+  await wiring.settle();
 
   const ramLimit = ((parts.memoryBytes ?? totalmem()) / 1024 / 1024) * config.ram_allocation_ratio;
-  const instances = openInstances({ nova, net, images, host, vault, ramLimit, log });
+  const { settle } = wiring;
+  const instances = openInstances({ nova, net, images, host, vault, ramLimit, settle, log });
   await instances.resume();
 
   const app = makeServer();
@@ -79,7 +74,7 @@ export async function openCloudlet(parts: CloudletParts): Promise<Cloudlet> {
     '/compute': async (scope) => compute(scope, serverParts, door),
     '/network': async (scope) =>
       network(scope, {
-        ...{ net, door, networkSettled },
+        ...{ net, door, wiring },
         publicUrl: url('/network'),
         portRemoved: (port) => instances.portRemoved(port),
       }),

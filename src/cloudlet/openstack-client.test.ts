@@ -168,6 +168,53 @@ describe('the openstack client', () => {
     await expect(text('network', 'delete', 'web')).rejects.toThrow(/ports still in use/);
   });
 
+  it('joins the network with the outside by a router, and gives a port a floating IP', async () => {
+    await text('router', 'create', 'way-out');
+    await text('router', 'set', '--external-gateway', 'ext_net', 'way-out');
+    await text('router', 'add', 'subnet', 'way-out', 'web-subnet');
+    const router = await json('router', 'show', 'way-out');
+    expect(router).toMatchObject({
+      external_gateway_info: { enable_snat: true, external_fixed_ips: [{ ip_address: '10.2.0.2' }] },
+      interfaces_info: [{ ip_address: '10.9.0.1' }],
+    });
+    expect(
+      await json('floating', 'ip', 'create', 'ext_net', '--port', 'web-port', '--tag', 'web'),
+    ).toMatchObject({
+      ...{ floating_ip_address: '10.2.0.3', fixed_ip_address: '10.9.0.9', status: 'ACTIVE', tags: ['web'] },
+      port_details: { name: 'web-port' },
+    });
+    await expect(text('router', 'remove', 'subnet', 'way-out', 'web-subnet')).rejects.toThrow(/floating IPs/);
+    await text('floating', 'ip', 'unset', '--port', '10.2.0.3');
+    await text('floating', 'ip', 'set', '--port', 'web-port', '10.2.0.3');
+    expect(await json('floating', 'ip', 'list')).toMatchObject([
+      { 'Floating IP Address': '10.2.0.3', 'Fixed IP Address': '10.9.0.9' },
+    ]);
+    await text('floating', 'ip', 'delete', '10.2.0.3');
+    await text('router', 'remove', 'subnet', 'way-out', 'web-subnet');
+    await text('router', 'unset', '--external-gateway', 'way-out');
+    await text('router', 'delete', 'way-out');
+    expect(cloud.host.routers()).toEqual([]);
+  });
+
+  it('limits a port by a QoS policy', async () => {
+    await text('network', 'qos', 'policy', 'create', 'slow');
+    const rule = ['--type', 'bandwidth-limit', '--max-kbps', '1000', '--egress', 'slow'];
+    await text('network', 'qos', 'rule', 'create', ...rule);
+    await text('port', 'set', '--qos-policy', 'slow', 'web-port');
+    expect(cloud.host.cardLimits).toMatchObject([{ direction: 'egress', bytesPerSecond: 125_000 }]);
+    expect(await json('network', 'qos', 'rule', 'list', 'slow')).toMatchObject([{ 'Max Kbps': 1000 }]);
+    expect(await json('network', 'qos', 'rule', 'type', 'list')).toEqual([{ Type: 'bandwidth_limit' }]);
+    await text('port', 'unset', '--qos-policy', 'web-port');
+    await text('network', 'qos', 'policy', 'delete', 'slow');
+    expect(cloud.host.cardLimits).toEqual([]);
+  });
+
+  it('sees how many addresses are in use, and the zones', async () => {
+    expect(await json('ip', 'availability', 'show', 'web')).toMatchObject({ total_ips: 253, used_ips: 1 });
+    const zones = await json('availability', 'zone', 'list', '--network', '--long');
+    expect(zones.map((zone: Body) => zone['Zone Resource'])).toEqual(['network', 'router']);
+  });
+
   it('boots a server and lists it with its networks, image and flavor by name', async () => {
     const management = await cloud.ask('GET', '/network/v2.0/networks?name=lb-mgmt-net');
     const created = await json(

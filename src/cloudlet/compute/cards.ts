@@ -1,5 +1,4 @@
-import type { Nic } from '../host/host.ts';
-import { changed, type Net, type Port } from '../network/records.ts';
+import { changed, dropPort, type Net, type Port } from '../network/records.ts';
 import type { Nova, Server } from './records.ts';
 
 /** The server's ports that are still there, in the order of its cards. */
@@ -27,7 +26,7 @@ export function release(net: Net, server: Server, portIds: readonly string[]): v
   for (const { port_id, ours } of server.cards) {
     const port = net.ports.get(port_id);
     if (port === undefined || port.device_id !== server.id || !portIds.includes(port_id)) continue;
-    if (ours) net.ports.remove(port.id);
+    if (ours) dropPort(net, port.id);
     else {
       const free = { device_id: '', device_owner: '', 'binding:host_id': '', status: 'DOWN' } as const;
       net.ports.put(changed<Port>(net, port, free));
@@ -39,18 +38,6 @@ export function setStatus(net: Net, server: Server, status: Port['status']): voi
   for (const port of portsOf(net, server)) {
     if (port.status !== status) net.ports.put(changed<Port>(net, port, { status }));
   }
-}
-
-/** The port as the machine plugs it. */
-export function nicOf(net: Net, port: Port): Nic {
-  const subnets = port.fixed_ips.map((fixed) => ({ fixed, subnet: net.subnets.get(fixed.subnet_id) }));
-  return {
-    portId: port.id,
-    networkId: port.network_id,
-    macAddress: port.mac_address,
-    addresses: subnets.map(({ fixed, subnet }) => `${fixed.ip_address}/${subnet?.cidr.split('/')[1]}`),
-    gateways: [...new Set(subnets.flatMap(({ subnet }) => subnet?.gateway_ip ?? []))],
-  };
 }
 
 /** The server a port is a card of. */

@@ -1,9 +1,10 @@
 import type { Log } from '../../platform/log.ts';
 import type { Host, InstanceSpec, InstanceState } from '../host/host.ts';
 import type { Images } from '../images/images.ts';
+import { nicOf } from '../network/nic.ts';
 import type { Net, Port } from '../network/records.ts';
 import type { Vault } from '../vault.ts';
-import { nicOf, portsOf, release, serverWith, setStatus } from './cards.ts';
+import { portsOf, release, serverWith, setStatus } from './cards.ts';
 import { makeLanes } from './lanes.ts';
 import { changeServer, type Nova, promisedRam, type Server, timestamp } from './records.ts';
 import { parseUserData } from './user-data.ts';
@@ -16,6 +17,8 @@ export interface InstancesParts {
   readonly vault: Vault;
   /** What the flavors of all servers together may promise, MiB. */
   readonly ramLimit: number;
+  /** Ports have come or gone. */
+  readonly settle: () => Promise<void>;
   readonly log: Log;
 }
 
@@ -45,7 +48,8 @@ const parallelBoots = 8;
 
 const noValidHost = 'No valid host was found. There are not enough hosts available.';
 
-export function openInstances({ nova, net, images, host, vault, ramLimit, log }: InstancesParts): Instances {
+export function openInstances(parts: InstancesParts): Instances {
+  const { nova, net, images, host, vault, ramLimit, settle, log } = parts;
   const lanes = makeLanes(parallelBoots);
   let closing = false;
 
@@ -92,12 +96,12 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
     } catch (error) {
       if (closing) throw error;
       await host.kill(server.id);
-      abandon(server, error instanceof Error ? error.message : String(error));
+      await abandon(server, error instanceof Error ? error.message : String(error));
     }
   }
 
   /** A server that never ran gives back what it was given. */
-  function abandon(server: Server, message: string): void {
+  async function abandon(server: Server, message: string): Promise<void> {
     nova.records.transaction(() => {
       release(
         net,
@@ -107,6 +111,7 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
       changeServer(nova, server.id, { placed: false, cards: [] });
       fail(server, 500, message);
     });
+    await settle();
   }
 
   async function boot(server: Server): Promise<void> {
@@ -171,13 +176,15 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
       );
       nova.servers.remove(server.id);
     });
+    await settle();
   }
 
-  function dropCard(server: Server, portId: string): void {
+  async function dropCard(server: Server, portId: string): Promise<void> {
     nova.records.transaction(() => {
       release(net, server, [portId]);
       changeServer(nova, server.id, { cards: server.cards.filter((card) => card.port_id !== portId) });
     });
+    await settle();
   }
 
   async function goOn(server: Server): Promise<void> {
@@ -202,7 +209,7 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
         try {
           await host.attach(id, nicOf(net, port));
         } catch (error) {
-          dropCard(server, portId);
+          await dropCard(server, portId);
           throw error;
         }
         setStatus(net, server, 'ACTIVE');
@@ -214,7 +221,7 @@ export function openInstances({ nova, net, images, host, vault, ramLimit, log }:
         const server = nova.servers.get(id);
         if (port === undefined || server === undefined) return;
         if (server.vm_state === 'active') await host.detach(id, port.mac_address);
-        dropCard(server, portId);
+        await dropCard(server, portId);
       }),
 
     async portRemoved(port) {

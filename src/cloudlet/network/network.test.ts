@@ -373,14 +373,16 @@ describe('what is not offered', () => {
     const { extensions } = (await cloud.ask('GET', `${v2}/extensions`)).body;
     const aliases = extensions.map((each: Body) => each.alias);
     expect(aliases).toContain('security-group');
-    expect(aliases).not.toContain('router');
-    expect(aliases).not.toContain('qos');
+    expect(aliases).not.toContain('trunk');
+    expect(aliases).not.toContain('subnet_allocation');
     expect((await cloud.ask('GET', `${v2}/extensions/port-security`)).body.extension.alias).toBe(
       'port-security',
     );
-    expect((await cloud.ask('GET', `${v2}/extensions/router`)).status).toBe(404);
-    expect((await cloud.ask('GET', `${v2}/routers`)).status).toBe(404);
-    expect((await cloud.ask('POST', `${v2}/floatingips`, { floatingip: {} })).status).toBe(404);
+    expect((await cloud.ask('GET', `${v2}/extensions/trunk`)).status).toBe(404);
+    expect((await cloud.ask('GET', `${v2}/trunks`)).status).toBe(404);
+    expect((await cloud.ask('POST', `${v2}/subnetpools`, { subnetpool: {} })).status).toBe(404);
+    const quota = { quota: { port: 5 } };
+    expect(await refusal('PUT', '/quotas/any', quota)).toBe('501 HTTPNotImplemented');
     expect(await refusal('GET', '/qos/policies/any')).toBe('404 QosPolicyNotFound');
   });
 });

@@ -3,6 +3,7 @@ import { projectFor, requireAdmin } from '../caller.ts';
 import { read } from '../http.ts';
 import { conflict } from '../refusal.ts';
 import { born, changed, type Net, type Network, portsOn, seesNetwork, subnetsOn } from './records.ts';
+import { checkPolicy, defaultPolicy } from './qos.ts';
 import { type Resource, tagFilters } from './resource.ts';
 
 const changeable = {
@@ -13,9 +14,15 @@ const changeable = {
   'router:external': Type.Optional(Type.Boolean()),
   port_security_enabled: Type.Optional(Type.Boolean()),
   mtu: Type.Optional(Type.Integer({ minimum: 68, maximum: 65_535 })),
+  qos_policy_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
 };
 const Create = Type.Object(
-  { ...changeable, project_id: Type.Optional(Type.String()), tenant_id: Type.Optional(Type.String()) },
+  {
+    ...changeable,
+    project_id: Type.Optional(Type.String()),
+    tenant_id: Type.Optional(Type.String()),
+    availability_zone_hints: Type.Optional(Type.Array(Type.Literal('nova'))),
+  },
   { additionalProperties: false },
 );
 const Update = Type.Object(changeable, { additionalProperties: false });
@@ -52,6 +59,7 @@ export function networkResource(
       tenant_id: network.project_id,
       status: 'ACTIVE',
       subnets: subnetsOn(net, network.id).map((subnet) => subnet.id),
+      qos_policy_id: network.qos_policy_id ?? null,
       availability_zone_hints: [],
       availability_zones: ['nova'],
       ipv4_address_scope: null,
@@ -61,20 +69,24 @@ export function networkResource(
     create(caller, body) {
       const wish = read(Create, body);
       const { project_id, tenant_id, ...rest } = wish;
+      const project = projectFor(caller, project_id ?? tenant_id);
+      checkPolicy(net, caller, rest.qos_policy_id);
       if (rest.shared === true || rest['router:external'] === true) requireAdmin(caller);
       return net.networks.put({
-        ...born(net, { ...rest, project_id: projectFor(caller, project_id ?? tenant_id) }),
+        ...born(net, { ...rest, project_id: project }),
         admin_state_up: rest.admin_state_up ?? true,
         shared: rest.shared ?? false,
         'router:external': rest['router:external'] ?? false,
         port_security_enabled: rest.port_security_enabled ?? true,
         mtu: rest.mtu ?? 1500,
+        qos_policy_id: rest.qos_policy_id === undefined ? defaultPolicy(net, project) : rest.qos_policy_id,
         host_leg: false,
       });
     },
     update(caller, network, body) {
       const wish = read(Update, body);
       if (wish.shared !== undefined || wish['router:external'] !== undefined) requireAdmin(caller);
+      checkPolicy(net, caller, wish.qos_policy_id);
       return net.networks.put(changed<Network>(net, network, wish));
     },
     remove(_caller, network) {

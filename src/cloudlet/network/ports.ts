@@ -4,11 +4,13 @@ import { type Caller, owns, projectFor } from '../caller.ts';
 import { read } from '../http.ts';
 import { badRequest, conflict, forbidden, notFound } from '../refusal.ts';
 import { formatAddress, parseAddress, parseCidr } from './addresses.ts';
-import { assign, hasAddress } from './allocation.ts';
+import { assign, type FixedIpWish, hasAddress } from './allocation.ts';
+import { checkPolicy } from './qos.ts';
 import {
   type AddressPair,
   born,
   changed,
+  dropPort,
   type Net,
   type Network,
   type Port,
@@ -96,8 +98,8 @@ export function portResource(net: Net, settled: NonNullable<Resource<Port>['sett
     view: portView,
     create: (caller, body) => createPort(net, caller, read(Create, body)),
     update(caller, port, body) {
-      const { security_groups, qos_policy_id, ...wish } = read(Update, body);
-      checkQos(qos_policy_id);
+      const { security_groups, ...wish } = read(Update, body);
+      checkPolicy(net, caller, wish.qos_policy_id);
       const network = networkOf(net, port);
       const fixed_ips = wish.fixed_ips && assign(net, network, wish.fixed_ips, port);
       const secured = wish.port_security_enabled ?? port.port_security_enabled;
@@ -116,7 +118,15 @@ export function portResource(net: Net, settled: NonNullable<Resource<Port>['sett
         }),
       );
     },
-    remove() {},
+    remove(_caller, port) {
+      if (port.device_owner.startsWith('network:')) {
+        throw conflict(
+          `Port ${port.id} cannot be deleted directly via the port API: has device owner ${port.device_owner}.`,
+          'ServicePortInUse',
+        );
+      }
+      dropPort(net, port.id);
+    },
   };
 }
 
@@ -125,7 +135,7 @@ function portView(port: Port): object {
   return {
     ...port,
     tenant_id: port.project_id,
-    qos_policy_id: null,
+    qos_policy_id: port.qos_policy_id ?? null,
     extra_dhcp_opts: [],
     'binding:vif_type': bound ? 'bridge' : 'unbound',
     'binding:vif_details': bound ? { port_filter: false } : {},
@@ -142,7 +152,7 @@ export function createPort(net: Net, caller: Caller, wish: NewPort): Port {
   if (!owns(caller, network.project_id)) {
     if (!network.shared || chooses || wish.mac_address !== undefined) throw forbidden();
   }
-  checkQos(wish.qos_policy_id);
+  checkPolicy(net, caller, wish.qos_policy_id);
   const project_id = projectFor(caller, wish.project_id ?? wish.tenant_id);
   const mac_address =
     wish.mac_address === undefined ? freshMac(net) : givenMac(net, network, wish.mac_address);
@@ -161,9 +171,36 @@ export function createPort(net: Net, caller: Caller, wish: NewPort): Port {
     allowed_address_pairs: addressPairs(wish.allowed_address_pairs ?? [], mac_address, port_security_enabled),
     security_groups: usableGroups(net, caller, groups),
     port_security_enabled,
+    qos_policy_id: wish.qos_policy_id ?? null,
     'binding:vnic_type': 'normal',
     'binding:host_id': wish['binding:host_id'] ?? '',
     'binding:profile': wish['binding:profile'] ?? {},
+  });
+}
+
+/** A port of the network's own making, without a firewall; in a transaction. An address not wished is a free one. */
+export function servicePort(
+  net: Net,
+  network: Network,
+  wish: Pick<Port, 'project_id' | 'device_id' | 'device_owner' | 'status'> & {
+    readonly fixed_ips?: readonly FixedIpWish[];
+  },
+): Port {
+  return net.ports.put({
+    ...born(net, { project_id: wish.project_id }),
+    network_id: network.id,
+    mac_address: freshMac(net),
+    admin_state_up: true,
+    status: wish.status,
+    device_id: wish.device_id,
+    device_owner: wish.device_owner,
+    fixed_ips: assign(net, network, wish.fixed_ips, undefined),
+    allowed_address_pairs: [],
+    security_groups: [],
+    port_security_enabled: false,
+    'binding:vnic_type': 'normal',
+    'binding:host_id': '',
+    'binding:profile': {},
   });
 }
 
@@ -207,11 +244,7 @@ function usableGroups(net: Net, caller: Caller, ids: readonly string[]): string[
   return [...new Set(ids)];
 }
 
-function checkQos(policy: string | null | undefined): void {
-  if (policy != null) throw notFound(`QoS policy ${policy} could not be found.`, 'QosPolicyNotFound');
-}
-
-function networkOf(net: Net, port: Port): Network {
+export function networkOf(net: Net, port: Port): Network {
   const network = net.networks.get(port.network_id);
   if (network === undefined)
     throw new Error(`port ${port.id} is on network ${port.network_id}, which is gone`);

@@ -23,6 +23,8 @@ export interface Network extends Common {
   readonly port_security_enabled: boolean;
   /** The gateways of its subnets are this machine. */
   readonly host_leg: boolean;
+  /** Of ports without a policy of their own. */
+  readonly qos_policy_id?: string | null;
 }
 
 export interface Subnet extends Common {
@@ -60,6 +62,40 @@ export interface Port extends Common {
   readonly 'binding:vnic_type': string;
   readonly 'binding:host_id': string;
   readonly 'binding:profile': object;
+  readonly qos_policy_id?: string | null;
+}
+
+export interface Router extends Common {
+  readonly admin_state_up: boolean;
+  /** Its port on an external network. */
+  readonly gateway: { readonly port_id: string; readonly enable_snat: boolean } | null;
+  readonly routes: readonly { readonly destination: string; readonly nexthop: string }[];
+}
+
+export interface FloatingIp extends Common {
+  readonly floating_network_id: string;
+  readonly floating_ip_address: string;
+  /** The port that keeps the address on the external network. */
+  readonly holder_id: string;
+  /** All three, or none. */
+  readonly port_id: string | null;
+  readonly fixed_ip_address: string | null;
+  readonly router_id: string | null;
+}
+
+export interface BandwidthLimit {
+  readonly id: string;
+  readonly max_kbps: number;
+  /** kbit; 0: four fifths of a second's worth. */
+  readonly max_burst_kbps: number;
+  /** As the instance sees it. */
+  readonly direction: 'egress' | 'ingress';
+}
+
+export interface QosPolicy extends Common {
+  readonly shared: boolean;
+  readonly is_default: boolean;
+  readonly limits: readonly BandwidthLimit[];
 }
 
 export interface SecurityGroup extends Common {
@@ -85,6 +121,9 @@ export interface Net {
   readonly ports: Collection<Port>;
   readonly groups: Collection<SecurityGroup>;
   readonly rules: Collection<SecurityGroupRule>;
+  readonly routers: Collection<Router>;
+  readonly floatingIps: Collection<FloatingIp>;
+  readonly policies: Collection<QosPolicy>;
   readonly now: () => Date;
 }
 
@@ -96,6 +135,9 @@ export function openNet(records: Records, now: () => Date): Net {
     ports: records.collection('port'),
     groups: records.collection('security-group'),
     rules: records.collection('security-group-rule'),
+    routers: records.collection('router'),
+    floatingIps: records.collection('floating-ip'),
+    policies: records.collection('qos-policy'),
     now,
   };
 }
@@ -138,6 +180,16 @@ export function seesPort(net: Net, caller: Caller, port: Port): boolean {
 
 export function portsOn(net: Net, networkId: string): Port[] {
   return net.ports.all().filter((port) => port.network_id === networkId);
+}
+
+/** A floating IP whose port goes stays, and points nowhere. Call it in a transaction. */
+export function dropPort(net: Net, portId: string): void {
+  net.ports.remove(portId);
+  for (const floating of net.floatingIps.all()) {
+    if (floating.port_id !== portId) continue;
+    const nowhere = { port_id: null, fixed_ip_address: null, router_id: null };
+    net.floatingIps.put(changed<FloatingIp>(net, floating, nowhere));
+  }
 }
 
 export function subnetsOn(net: Net, networkId: string): Subnet[] {

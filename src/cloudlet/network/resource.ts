@@ -14,6 +14,8 @@ export interface Resource<T extends Stored> {
   /** Key of one in a body, such as `security_group`. */
   readonly one: string;
   readonly many: string;
+  /** When it is not `/` and `many`. */
+  readonly path?: string;
   /** Neutron's class name, for `NetworkNotFound`. */
   readonly type: string;
   readonly collection: Collection<T>;
@@ -42,15 +44,9 @@ export function resourceRoutes<T extends Stored>(
   base: string,
   kind: Resource<T>,
 ): void {
-  const path = `/${kind.many.replaceAll('_', '-')}`;
+  const path = pathOf(kind);
   const find = (request: FastifyRequest): T => findVisible(kind, callerOf(request), param(request, 'id'));
-  const findOwn = (request: FastifyRequest): T => {
-    const caller = callerOf(request);
-    requireMember(caller);
-    const item = find(request);
-    if (!owns(caller, item.project_id)) throw forbidden();
-    return item;
-  };
+  const findOwn = (request: FastifyRequest): T => findOwned(kind, request);
 
   app.get<{ Querystring: Query }>(path, async (request) => {
     const { query } = request;
@@ -119,7 +115,7 @@ const TagList = Type.Object({ tags: Type.Array(Type.String({ minLength: 1, maxLe
 
 /** `…/{id}/tags`, for the kinds that have some. */
 export function tagRoutes<T extends Common>(app: FastifyInstance, net: Net, kind: Resource<T>): void {
-  const path = `/${kind.many.replaceAll('_', '-')}/:id/tags`;
+  const path = `${pathOf(kind)}/:id/tags`;
   const find = (request: FastifyRequest): T => findVisible(kind, callerOf(request), param(request, 'id'));
   const write = (request: FastifyRequest, item: T, tags: readonly string[]): void => {
     requireMember(callerOf(request));
@@ -162,7 +158,20 @@ export function tagRoutes<T extends Common>(app: FastifyInstance, net: Net, kind
   });
 }
 
-function findVisible<T extends Stored>(kind: Resource<T>, caller: Caller, id: string): T {
+export function pathOf(kind: { readonly path?: string; readonly many: string }): string {
+  return kind.path ?? `/${kind.many.replaceAll('_', '-')}`;
+}
+
+/** The one the path names, if the caller may change it. */
+export function findOwned<T extends Stored>(kind: Resource<T>, request: FastifyRequest): T {
+  const caller = callerOf(request);
+  requireMember(caller);
+  const item = findVisible(kind, caller, param(request, 'id'));
+  if (!owns(caller, item.project_id)) throw forbidden();
+  return item;
+}
+
+export function findVisible<T extends Stored>(kind: Resource<T>, caller: Caller, id: string): T {
   const item = kind.collection.get(id);
   if (item !== undefined && kind.sees(caller, item)) return item;
   const words = kind.type.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ');
