@@ -17,6 +17,7 @@ import { keepHouse } from '../src/reconcile/housekeeping.ts';
 import { reconcile } from '../src/reconcile/load-balancer.ts';
 import { startLoop } from '../src/reconcile/loop.ts';
 import { openStore } from '../src/store/open-store.ts';
+import { quotaDefaults } from '../src/store/quotas.ts';
 import type { Store } from '../src/store/store.ts';
 
 const roles = ['api', 'worker', 'health'] as const;
@@ -34,18 +35,22 @@ interface Server {
   readonly endings: (() => unknown)[];
 }
 
-async function startApi({ settings: { api }, store, clouds, log, endings }: Server): Promise<void> {
+async function startApi({ settings, store, clouds, log, endings }: Server): Promise<void> {
+  const { api } = settings;
   const app = buildApi({
     ...clouds,
     store,
     log,
     clock: () => new Date(),
     newId: randomUUID,
-    config: await apiConfig(api),
+    config: await apiConfig(settings, log),
   });
   const address = await app.listen({ host: api.host, port: api.port });
   endings.push(() => app.close());
   log.info({ address }, 'the API listens');
+  if (api.auth_strategy !== 'keystone') {
+    log.warn({ auth_strategy: api.auth_strategy }, 'the API believes whoever asks');
+  }
 }
 
 async function startWorker(server: Server): Promise<void> {
@@ -85,7 +90,13 @@ async function serve(configPath: string, wantedRoles: readonly Role[]): Promise<
     openSecretKey(pki.secret_key_file),
   ]);
   const { name, ...address } = database;
-  const store = await openStore({ ...address, database: name, log });
+  const store = await openStore({
+    ...address,
+    database: name,
+    quotaDefaults: quotaDefaults(settings.quotas),
+    quotasEnforced: settings.api.auth_strategy !== 'noauth',
+    log,
+  });
   const clouds = connectClouds({
     session: {
       authUrl: keystone.auth_url,

@@ -10,7 +10,7 @@ import { checkCrl } from '../pki/crl.ts';
 /** Every reference holds a certificate that can be served and chosen by name; all that do not are named together. */
 export async function certificatesProblem(
   secrets: Secrets,
-  token: string,
+  token: string | undefined,
   refs: readonly (string | null | undefined)[],
 ): Promise<Problem | undefined> {
   const wanted = [...new Set(refs)].filter((ref) => ref !== null && ref !== undefined);
@@ -24,7 +24,11 @@ export async function certificatesProblem(
   return problem(400, `Could not retrieve certificate: [${list}]. ${reasons}`);
 }
 
-async function reasonAgainst(secrets: Secrets, token: string, ref: string): Promise<string | undefined> {
+async function reasonAgainst(
+  secrets: Secrets,
+  token: string | undefined,
+  ref: string,
+): Promise<string | undefined> {
   try {
     hostNames((await secrets.certificate(ref, token)).certificatePem);
     return undefined;
@@ -43,7 +47,7 @@ function reasonOf(error: unknown): string {
 /** The CA can be read and is one, and the revocation list, if any, is signed by it. */
 export async function authorityProblem(
   secrets: Secrets,
-  token: string,
+  token: string | undefined,
   caRef: string | null,
   crlRef: string | null,
 ): Promise<Problem | undefined> {

@@ -20,10 +20,7 @@ export async function listAnswer<K extends ViewKind>(
   filters: Filters = {},
   query: URLSearchParams = request.query,
 ): Promise<Answer | Problem | Refusal> {
-  const wanted = page(resource.fields, query, {
-    url: request.url,
-    maxLimit: api.config.paginationMaxLimit,
-  });
+  const wanted = page(resource.fields, query, request.url, api.config);
   if (isProblem(wanted) || isRefusal(wanted)) return wanted;
   const rows = wanted.empty
     ? []
@@ -77,9 +74,10 @@ export async function found<K extends ViewKind>(
 }
 
 export function showAnswer<K extends ViewKind>(
+  { config }: Api,
   resource: Resource<K, Fields>,
   row: Views[K],
   request: ApiRequest,
 ): Answer {
-  return ok({ [keyOf(resource)]: resource.render(row, wantedFields(request.query)) });
+  return ok({ [keyOf(resource)]: resource.render(row, wantedFields(request.query, config.follows)) });
 }

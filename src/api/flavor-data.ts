@@ -41,7 +41,8 @@ export async function flavorData(
 ): Promise<AmphoraFlavorData | Problem> {
   const data = readProfileData(known, provider, text);
   if (isProblem(data)) return data;
-  const wrong = topologyProblem(provider, data) ?? notYet(provider, data);
+  const wrong =
+    topologyProblem(provider, data['loadbalancer_topology'] ?? 'SINGLE') ?? notYet(provider, data);
   if (wrong !== undefined) return wrong;
   const { compute_flavor: computeFlavor, amp_image_tag: imageTag } = data as AmphoraFlavorData;
   if (computeFlavor !== undefined && !(await api.compute.flavorExists(computeFlavor))) {
@@ -56,24 +57,19 @@ export async function flavorData(
   return data;
 }
 
-function topologyProblem(provider: string, data: Readonly<Record<string, unknown>>): Problem | undefined {
-  const topology = data['loadbalancer_topology'] ?? 'SINGLE';
-  return topology === 'SINGLE' || topology === 'ACTIVE_STANDBY'
-    ? undefined
+/** Pairs of amphorae are legal, and not built so far. */
+export function topologyProblem(provider: string, topology: unknown): Problem | undefined {
+  if (topology === 'SINGLE') return undefined;
+  return topology === 'ACTIVE_STANDBY'
+    ? unsupported(provider, 'loadbalancer_topology ACTIVE_STANDBY is not supported yet.')
     : unsupported(
         provider,
         `loadbalancer_topology ${JSON.stringify(topology)} is neither SINGLE nor ACTIVE_STANDBY.`,
       );
 }
 
-/**
- * Legal, and not built so far: pairs of amphorae, SR-IOV ports for the VIP and for members. Promising them would be a
- * lie.
- */
+/** Legal, and not built so far: SR-IOV ports for the VIP and for members. Promising them would be a lie. */
 function notYet(provider: string, data: AmphoraFlavorData): Problem | undefined {
-  if (data.loadbalancer_topology === 'ACTIVE_STANDBY') {
-    return unsupported(provider, 'loadbalancer_topology ACTIVE_STANDBY is not supported yet.');
-  }
   for (const name of ['sriov_vip', 'allow_member_sriov'] as const) {
     if (data[name] === true) return unsupported(provider, `${name} is not supported yet.`);
   }

@@ -76,7 +76,7 @@ export function showInParent<K extends Child>(
       uuid === undefined ? undefined : await api.store.lists.show(resource.kind, uuid);
     const owner = row && (row as { readonly poolId?: string; readonly l7PolicyId?: string })[parent.field];
     if (row !== undefined && owner === uuidOf(parentId)) {
-      return authorize(request.caller, action, row.projectId) ?? showAnswer(resource, row, request);
+      return authorize(request.caller, action, row.projectId) ?? showAnswer(api, resource, row, request);
     }
     return inParent(api, parent, async () => notFound(resource.name, id))(request);
   };

@@ -136,7 +136,7 @@ function readRoutes<K extends ViewKind, F extends Fields>(
         const denied = authorize(request.caller, `${policy}:get_one`, request.caller.projectId);
         if (denied !== undefined) return denied;
         const row = await found(api, resource, keyOf(request));
-        return isProblem(row) ? row : showAnswer(resource, row, request);
+        return isProblem(row) ? row : showAnswer(api, resource, row, request);
       },
     },
   ];

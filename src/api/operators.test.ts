@@ -2,18 +2,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import Value from 'typebox/value';
-import { ApiSettings } from '../platform/settings.ts';
+import { makeLog } from '../platform/log.ts';
+import { operatorSettings } from './settings.fixture.ts';
 import { startApi, type TestApi } from './client.fixture.ts';
 import { apiConfig } from './config.ts';
 
 /** What operators switch. */
 
-const settings = (values: Partial<ApiSettings> = {}): ApiSettings =>
-  Value.Default(ApiSettings, { ...values }) as ApiSettings;
+const log = makeLog('operators-test', 'silent');
+const configOf = (values: object) => apiConfig(operatorSettings({ api: values }), log);
 
-async function withApi(values: Partial<ApiSettings>, test: (api: TestApi) => Promise<void>): Promise<void> {
-  const api = await startApi({ config: await apiConfig(settings(values)) });
+async function withApi(values: object, test: (api: TestApi) => Promise<void>): Promise<void> {
+  const api = await startApi({ config: await configOf(values) });
   try {
     await test(api);
   } finally {
@@ -47,7 +47,7 @@ describe('The health check', () => {
   });
 
   it('says when the database is gone', async () => {
-    await withApi({ healthcheck_enabled: true, healthcheck_refresh_seconds: 0 }, async (api) => {
+    await withApi({ healthcheck_enabled: true, healthcheck_refresh_interval: 0 }, async (api) => {
       expect((await api.send('GET', '/healthcheck')).status).toBe(200);
       await api.store.close();
       const gone = await api.send('GET', '/healthcheck');
@@ -138,15 +138,27 @@ describe('A policy file', () => {
     await withApi({ policy_file }, async (api) => {
       expect((await api.client(['nothing']).get('/v2/lbaas/providers')).status).toBe(200);
     });
-    await expect(apiConfig(settings({ policy_file: await file('# nothing\n') }))).resolves.toBeDefined();
+    await expect(configOf({ policy_file: await file('# nothing\n') })).resolves.toBeDefined();
+  });
+
+  it('is read again when it changes', async () => {
+    const own = join(folder, 'changing.yaml');
+    const rule = (text: string) => writeFile(own, `"os_load-balancer_api:provider:get_all": "${text}"`);
+    await rule('!');
+    await withApi({ policy_file: own }, async (api) => {
+      const asked = async () => (await api.member.get('/v2/lbaas/providers')).status;
+      expect(await asked()).toBe(403);
+      await rule('@');
+      await expect.poll(asked, { timeout: 20_000 }).toBe(200);
+    });
   });
 
   it('is refused at the start when it cannot be read', async () => {
     for (const text of ['a: [b', '- a', 'a: 1', 'a: "role:b and"', 'a: "rule:b"']) {
       const policy_file = await file(text);
-      await expect(apiConfig(settings({ policy_file })), text).rejects.toThrow(policy_file);
+      await expect(configOf({ policy_file }), text).rejects.toThrow(policy_file);
     }
     const missing = join(folder, 'missing');
-    await expect(apiConfig(settings({ policy_file: missing }))).rejects.toThrow(missing);
+    await expect(configOf({ policy_file: missing })).rejects.toThrow(missing);
   });
 });

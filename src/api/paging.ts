@@ -2,6 +2,7 @@ import { type Problem, problem } from '../lb/problems.ts';
 import type { ListQuery } from '../store/store.ts';
 import { clientRefusal, type Refusal } from './faults.ts';
 import { type Fields, keysOf } from './fields.ts';
+import type { ApiConfig, Follows } from './request.ts';
 import { uuidOf } from './types.ts';
 
 /** What a list request asks for: which rows, in which order, which page, which fields. */
@@ -11,7 +12,8 @@ export interface Page {
   readonly empty: boolean;
   /** JSON names of the wanted fields; undefined: all. */
   readonly only: ReadonlySet<string> | undefined;
-  readonly links: (ids: readonly string[]) => readonly Link[];
+  /** Null: there are no pages. */
+  readonly links: (ids: readonly string[]) => readonly Link[] | null;
 }
 
 export interface Link {
@@ -25,21 +27,28 @@ export const tagFilters = {
   'not-tags': 'notAll',
   'not-tags-any': 'notAny',
 } as const;
-const reserved = ['limit', 'marker', 'page_reverse', 'sort', 'sort_key', 'sort_dir', 'fields'];
+const paging = ['limit', 'marker', 'page_reverse'];
+const sorting = ['sort', 'sort_key', 'sort_dir'];
+const reserved = [...paging, ...sorting, 'fields'];
 
 /** The fields wanted of a show or a list. */
-export function wantedFields(query: URLSearchParams): ReadonlySet<string> | undefined {
+export function wantedFields(
+  query: URLSearchParams,
+  { fieldSelection }: Pick<Follows, 'fieldSelection'>,
+): ReadonlySet<string> | undefined {
   const wanted = query.getAll('fields');
-  return wanted.length === 0 ? undefined : new Set(wanted);
+  return wanted.length === 0 || !fieldSelection ? undefined : new Set(wanted);
 }
 
-/** `url`: the list's own, for links. `maxLimit`: rows of a page at most, null without a cap. */
+/** `url`: the list's own, for links. */
 export function page(
   table: Fields,
-  query: URLSearchParams,
-  { url, maxLimit }: { readonly url: string; readonly maxLimit: number | null },
+  sent: URLSearchParams,
+  url: string,
+  { follows, paginationMaxLimit }: Pick<ApiConfig, 'follows' | 'paginationMaxLimit'>,
 ): Page | Problem | Refusal {
-  const limit = limitOf(query, maxLimit);
+  const query = followed(sent, follows);
+  const limit = follows.pagination ? limitOf(query, paginationMaxLimit) : { rows: undefined };
   if ('refusal' in limit) return limit;
   const sort = sortOf(table, query);
   if ('problem' in sort || 'refusal' in sort) return sort;
@@ -57,9 +66,20 @@ export function page(
       ...(limit.rows !== undefined && { limit: limit.rows }),
     },
     empty: filters.impossible,
-    only: wantedFields(query),
-    links: (ids) => linksOf(ids, query, url, limit.rows),
+    only: wantedFields(query, follows),
+    links: (ids) => (follows.pagination ? linksOf(ids, query, url, limit.rows) : null),
   };
+}
+
+/** The query less what the operator does not let lists follow. */
+function followed(sent: URLSearchParams, follows: Follows): URLSearchParams {
+  return new URLSearchParams(
+    [...sent].filter(([name]) => {
+      if (paging.includes(name)) return follows.pagination;
+      if (sorting.includes(name)) return follows.sorting;
+      return name === 'fields' || follows.filtering;
+    }),
+  );
 }
 
 function limitOf(query: URLSearchParams, maxLimit: number | null): { rows: number | undefined } | Refusal {

@@ -125,8 +125,16 @@ export interface Policy {
 
 const fullName = (action: string): string => `os_load-balancer_api:${action}`;
 
+export interface PolicyOptions {
+  /** Refuse everybody whose token is not of a project, whatever the rules say: all of this belongs to projects. */
+  readonly enforceScope: boolean;
+}
+
 /** The rules above with those of the operator in their place. Throws an `Error` that names a rule it cannot read. */
-export function policy(overrides: Readonly<Record<string, string>> = {}): Policy {
+export function policy(
+  overrides: Readonly<Record<string, string>> = {},
+  { enforceScope }: PolicyOptions = { enforceScope: true },
+): Policy {
   const known = new PolicyRules({
     ...rules,
     ...Object.fromEntries(
@@ -136,9 +144,13 @@ export function policy(overrides: Readonly<Record<string, string>> = {}): Policy
   });
   return {
     allows: (caller, action, projectId) =>
+      !(enforceScope && caller.projectId === null) &&
       known.allows(fullName(action), credentials(caller), { project_id: projectId, tenant_id: projectId }),
   };
 }
+
+/** Where nobody is asked who he is, everybody may do everything. */
+export const everything: Policy = { allows: () => true };
 
 function credentials({ roles, projectId, userId, systemScope }: Caller): Credentials {
   return {

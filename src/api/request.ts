@@ -22,6 +22,12 @@ export interface Api {
 
 export interface ApiConfig {
   readonly deployment: Deployment;
+  /** Who is asking: whom Keystone says; or whom the headers say, as an admin (`noauth`) or under the policy. */
+  readonly authStrategy: 'keystone' | 'noauth' | 'testing';
+  readonly follows: Follows;
+  readonly vips: VipSettings;
+  /** Look networks, subnets and ports up with Livia's rights instead of the caller's. */
+  readonly invisibleResources: boolean;
   /** Rows of a page at most; null: no cap. */
   readonly paginationMaxLimit: number | null;
   /** Base of paging links; null: the request's own URL. */
@@ -38,6 +44,24 @@ export interface ApiConfig {
   readonly corsAllowedOrigins: readonly string[];
   readonly defaultProvider: string;
   readonly providers: readonly { readonly name: string; readonly description: string }[];
+}
+
+/** What of a list's query is followed; the rest is passed over in silence. */
+export interface Follows {
+  readonly pagination: boolean;
+  readonly sorting: boolean;
+  readonly filtering: boolean;
+  readonly fieldSelection: boolean;
+}
+
+/** How a VIP may be asked for, and on which networks: ids, in any case. */
+export interface VipSettings {
+  readonly bySubnet: boolean;
+  readonly byNetwork: boolean;
+  readonly byPort: boolean;
+  /** Empty: any. */
+  readonly validNetworks: readonly string[];
+  readonly deniedNetworks: readonly string[];
 }
 
 /** One request, as a resource sees it. */

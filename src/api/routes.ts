@@ -35,7 +35,7 @@ export function showRoute<K extends 'loadBalancer' | 'listener' | 'pool' | 'heal
     async handle(request) {
       const row = await found(api, resource, request.params['id'] ?? '');
       if (isProblem(row)) return row;
-      return authorize(request.caller, action, row.projectId) ?? showAnswer(resource, row, request);
+      return authorize(request.caller, action, row.projectId) ?? showAnswer(api, resource, row, request);
     },
   };
 }

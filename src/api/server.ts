@@ -8,6 +8,7 @@ import fastify, {
 import { DriverError } from '../clouds/errors.ts';
 import { standardDeployment } from '../lb/defaults.ts';
 import { isProblem, type Problem, problem } from '../lb/problems.ts';
+import { callerOf } from './caller.ts';
 import { crossOrigin } from './cors.ts';
 import {
   driverProblem,
@@ -44,6 +45,10 @@ import { versionRoutes } from './versions.ts';
 
 export const standardConfig: ApiConfig = {
   deployment: standardDeployment,
+  authStrategy: 'keystone',
+  follows: { pagination: true, sorting: true, filtering: true, fieldSelection: true },
+  vips: { bySubnet: true, byNetwork: true, byPort: true, validNetworks: [], deniedNetworks: [] },
+  invisibleResources: false,
   paginationMaxLimit: 1000,
   apiBaseUri: null,
   maxBodyBytes: 114_688,
@@ -92,7 +97,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
     if (crossOrigin(request, reply, api.config.corsAllowedOrigins)) return reply.code(200).send();
     if (isHealthcheck(request.originalUrl)) return undefined;
     if (!isOpenPath(request.originalUrl)) {
-      const caller = await callerOf(api, request);
+      const caller = await callerOf(api, request.headers);
       if (caller === undefined) return unauthorized(api, reply);
       request.caller = caller;
     }
@@ -229,14 +234,6 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): voi
       },
     });
   }
-}
-
-/** Undefined: no token, or one that is not good (any more). Throws a `DriverError` when nobody can tell. */
-async function callerOf(api: Api, request: FastifyRequest): Promise<ApiCaller | undefined> {
-  const token = request.headers['x-auth-token'];
-  if (typeof token !== 'string' || token === '') return undefined;
-  const caller = await api.identity.validate(token);
-  return caller && { ...caller, policy: api.config.policy };
 }
 
 function unauthorized(api: Api, reply: FastifyReply): FastifyReply {

@@ -38,7 +38,7 @@ export interface Vip {
 export async function planVip(
   networking: Networking,
   wish: VipWish,
-  token: string,
+  token: string | undefined,
 ): Promise<VipPlan | Problem> {
   const plan = await primaryVip(networking, wish, token);
   if (isProblem(plan)) return plan;
@@ -46,7 +46,11 @@ export async function planVip(
   return wrong ?? plan;
 }
 
-async function primaryVip(networking: Networking, wish: VipWish, token: string): Promise<VipPlan | Problem> {
+async function primaryVip(
+  networking: Networking,
+  wish: VipWish,
+  token: string | undefined,
+): Promise<VipPlan | Problem> {
   const { vipPortId, vipNetworkId, vipSubnetId } = wish;
   if (typeof vipPortId === 'string') return onPort(networking, wish, vipPortId, token);
   if (typeof vipNetworkId === 'string') return onNetwork(networking, wish, vipNetworkId, token);
@@ -67,7 +71,7 @@ async function onPort(
   networking: Networking,
   { vipSubnetId, vipAddress }: VipWish,
   portId: string,
-  token: string,
+  token: string | undefined,
 ): Promise<VipPlan | Problem> {
   const port = await networking.port(portId, token);
   if (port === undefined) return cloudObjectNotFound('Port', portId);
@@ -95,7 +99,7 @@ async function onNetwork(
   networking: Networking,
   { vipSubnetId, vipAddress }: VipWish,
   networkId: string,
-  token: string,
+  token: string | undefined,
 ): Promise<VipPlan | Problem> {
   const subnets = await networking.subnetsOf(networkId, token);
   if (subnets === undefined) return cloudObjectNotFound('Network', networkId);
@@ -125,7 +129,7 @@ async function additionalProblem(
   networking: Networking,
   { additionalVips }: VipWish,
   plan: VipPlan,
-  token: string,
+  token: string | undefined,
 ): Promise<Problem | undefined> {
   if (additionalVips.length === 0) return undefined;
   const networkId = plan.port === undefined ? plan.networkId : plan.port.networkId;

@@ -23,6 +23,8 @@ export interface Deployment {
   readonly udpConnectMinInterval: number;
   /** Addresses no member may have. */
   readonly reservedIps: readonly string[];
+  /** Of load balancers whose flavor does not say it. */
+  readonly topology: 'SINGLE' | 'ACTIVE_STANDBY';
 }
 
 const ciphers = [
@@ -58,4 +60,5 @@ export const standardDeployment: Deployment = {
   allowPrometheusListeners: true,
   udpConnectMinInterval: 3,
   reservedIps: ['169.254.169.254'],
+  topology: 'SINGLE',
 };

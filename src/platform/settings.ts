@@ -1,42 +1,13 @@
 import Type, { type Static } from 'typebox';
+import { ApiSettings, LoadBalancingSettings, NetworkingSettings, QuotaSettings } from './api-settings.ts';
+import { Port, Seconds, Strict, Table } from './schemas.ts';
 
 /**
  * STATE/livia.toml, the configuration of livia-server: one table per part. Every key says its unit and its default;
  * a key without default must be there, an unknown key is refused.
  */
 
-const Strict = <P extends Type.TProperties>(properties: P) =>
-  Type.Object(properties, { additionalProperties: false });
-const Table = <P extends Type.TProperties>(properties: P) =>
-  Type.Object(properties, { additionalProperties: false, default: {} });
-const Port = (fallback: number) => Type.Integer({ minimum: 0, maximum: 65_535, default: fallback });
 const Milliseconds = (fallback: number) => Type.Integer({ minimum: 1, default: fallback });
-const Seconds = (fallback: number) => Type.Number({ minimum: 0, default: fallback });
-
-/** Where the Octavia API listens. */
-export const ApiSettings = Table({
-  /** Address to listen on. Default 127.0.0.1. */
-  host: Type.String({ default: '127.0.0.1' }),
-  /** TCP port; 0: any free one. Default 9876. */
-  port: Port(9876),
-  /** Base of the links in answers, such as `https://lb.example.org:9876`; without it, what the client asked. */
-  base_uri: Type.Optional(Type.String()),
-  /** Rows on a page at most. Default 1000. */
-  page_limit: Type.Integer({ minimum: 1, default: 1000 }),
-  /** Believe `X-Forwarded-*` headers: only behind a proxy that sets them. Default false. */
-  trust_proxy: Type.Boolean({ default: false }),
-  /**
-   * YAML or JSON of rules by name, as oslo.policy reads them, that go before the built-in ones (`rule:`, `role:`,
-   * `project_id:%(project_id)s`, `and`, `or`, `not`, `@`, `!`); read at start. None by default.
-   */
-  policy_file: Type.Optional(Type.String()),
-  /** Answer `/healthcheck`, without a token. Default false. */
-  healthcheck_enabled: Type.Boolean({ default: false }),
-  /** Seconds for which the outcome of a health check is kept. Default 5. */
-  healthcheck_refresh_seconds: Seconds(5),
-  /** Origins of browser pages that may use the API, such as `https://horizon.example.org`; `*`: any. Default none. */
-  cors_allowed_origins: Type.Array(Type.String(), { default: [] }),
-});
 
 /** The PostgreSQL of this deployment. */
 export const DatabaseSettings = Strict({
@@ -130,6 +101,9 @@ export const HealthSettings = Table({
 
 export const Settings = Strict({
   api: ApiSettings,
+  load_balancing: LoadBalancingSettings,
+  networking: NetworkingSettings,
+  quotas: QuotaSettings,
   database: DatabaseSettings,
   keystone: KeystoneSettings,
   pki: PkiSettings,
@@ -139,7 +113,6 @@ export const Settings = Strict({
 });
 
 export type Settings = Static<typeof Settings>;
-export type ApiSettings = Static<typeof ApiSettings>;
 export type AmphoraSettings = Static<typeof AmphoraSettings>;
 export type WorkerSettings = Static<typeof WorkerSettings>;
 export type HealthSettings = Static<typeof HealthSettings>;

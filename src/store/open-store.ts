@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly connections?: number;
   /** Limits of projects that have none of their own; -1, unlimited, where nothing is said. */
   readonly quotaDefaults?: Partial<QuotaDefaults>;
+  /** False: limits are kept and shown, and hold nobody back. Default true. */
+  readonly quotasEnforced?: boolean;
   readonly log?: Log;
 }
 
@@ -62,7 +64,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
   const work = workQueue(db, connection, options.log);
   return {
-    trees: trees(db, options.quotaDefaults ?? {}),
+    trees: trees(db, { defaults: options.quotaDefaults ?? {}, enforced: options.quotasEnforced ?? true }),
     lists: lists(db),
     amphorae: amphorae(db),
     flavors: offers(db, flavorPair),

@@ -1,10 +1,30 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { type DisplayName, notFound, type Problem, quotaMet } from '../lb/problems.ts';
+import type { QuotaSettings } from '../platform/api-settings.ts';
 import { transaction } from './refusals.ts';
 import { type Database, tables } from './schema.ts';
 import type { QuotaLimits, Quotas, ResourceKind } from './store.ts';
 
 export type QuotaDefaults = Readonly<Record<ResourceKind, number>>;
+
+/** What the operator's settings say of projects without limits of their own. */
+export function quotaDefaults(settings: QuotaSettings): QuotaDefaults {
+  return {
+    loadBalancer: settings.default_load_balancer_quota,
+    listener: settings.default_listener_quota,
+    pool: settings.default_pool_quota,
+    member: settings.default_member_quota,
+    healthMonitor: settings.default_health_monitor_quota,
+    l7Policy: settings.default_l7policy_quota,
+    l7Rule: settings.default_l7rule_quota,
+  };
+}
+
+/** What holds for projects without limits of their own, and whether any limit holds anybody back. */
+export interface QuotaRules {
+  readonly defaults: Partial<QuotaDefaults>;
+  readonly enforced: boolean;
+}
 
 const displayNames: Readonly<Record<ResourceKind, DisplayName>> = {
   loadBalancer: 'Load Balancer',
@@ -71,11 +91,12 @@ export async function checkQuotas(
   trx: Transaction<Database>,
   projectId: string,
   growth: Readonly<Partial<Record<ResourceKind, number>>>,
-  defaults: Partial<QuotaDefaults>,
+  { defaults, enforced }: QuotaRules,
 ): Promise<Problem | undefined> {
   const growing = kinds.filter((kind) => (growth[kind] ?? 0) > 0);
   if (growing.length === 0) return undefined;
   const own = await recordedLimits(trx, projectId);
+  if (!enforced) return undefined;
   const limited = growing
     .map((kind) => ({ kind, limit: own[kind] ?? defaults[kind] ?? -1 }))
     .filter(({ limit }) => limit >= 0);

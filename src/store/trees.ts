@@ -3,7 +3,7 @@ import { cloudObjectNotFound, isProblem } from '../lb/problems.ts';
 import type { Resource } from '../lb/resource.ts';
 import type { OperatingStatus } from '../lb/status.ts';
 import { type Tree, type TreeList, treeLists } from '../lb/tree.ts';
-import { checkQuotas, type QuotaDefaults } from './quotas.ts';
+import { checkQuotas, type QuotaRules } from './quotas.ts';
 import { holdRow } from './offers.ts';
 import { transaction } from './refusals.ts';
 import { deleteRows, fieldsOf, insertRows, isUuid, jsonRows, revive, updateRows } from './rows.ts';
@@ -30,7 +30,7 @@ const nothingBelow = {
   l7Rules: [],
 } satisfies Omit<Tree, 'loadBalancer'>;
 
-export function trees(db: Kysely<Database>, quotaDefaults: Partial<QuotaDefaults>): Trees {
+export function trees(db: Kysely<Database>, quotaRules: QuotaRules): Trees {
   return {
     read: (loadBalancerId) => readTree(db, loadBalancerId),
 
@@ -47,7 +47,7 @@ export function trees(db: Kysely<Database>, quotaDefaults: Partial<QuotaDefaults
         const { id, projectId, flavorId, availabilityZone } = tree.loadBalancer;
         // Octavia counts everything in a whole load balancer but its policies and rules.
         const { l7Policy: _, l7Rule: __, ...growth } = growthBetween({ ...tree, ...nothingBelow }, tree);
-        const overQuota = await checkQuotas(trx, projectId, { ...growth, loadBalancer: 1 }, quotaDefaults);
+        const overQuota = await checkQuotas(trx, projectId, { ...growth, loadBalancer: 1 }, quotaRules);
         if (overQuota) return overQuota;
         if (flavorId !== null && !(await holdRow(trx, tables.flavor, flavorId)))
           return cloudObjectNotFound('Flavor', flavorId);
@@ -73,7 +73,7 @@ export function trees(db: Kysely<Database>, quotaDefaults: Partial<QuotaDefaults
           trx,
           before.loadBalancer.projectId,
           growthBetween(before, after),
-          quotaDefaults,
+          quotaRules,
         );
         if (overQuota) return overQuota;
         const loadBalancer = { ...after.loadBalancer, generation: before.loadBalancer.generation + 1 };

@@ -70,7 +70,7 @@ async function show(api: Api, request: ApiRequest): Promise<Answer | Problem> {
   const amphora = await found(api, amphorae, request.params['id'] ?? '');
   if (isProblem(amphora)) return amphora;
   const denied = authorize(request.caller, 'amphora:get_one', request.caller.projectId);
-  return denied ?? showAnswer(amphorae, amphora, request);
+  return denied ?? showAnswer(api, amphorae, amphora, request);
 }
 
 /** The loop takes it away, and puts another in its place if none is left. */

@@ -3,6 +3,7 @@ import { createListener, deleteListener, updateListener } from '../../lb/listene
 import { isProblem, notFound, type Problem } from '../../lb/problems.ts';
 import { created, updated } from '../bodies.ts';
 import { authorityProblem, certificatesProblem } from '../certificates.ts';
+import { rightsOf } from '../caller.ts';
 import { carry } from '../change.ts';
 import { found } from '../collection.ts';
 import { fields, idObjects } from '../fields.ts';
@@ -185,8 +186,8 @@ export async function listenerSecretsProblem(
   const refs = [sent.defaultTlsContainerRef, ...(sent.sniContainerRefs ?? [])];
   const { clientCaTlsContainerRef, clientCrlContainerRef } = listener;
   return (
-    (await certificatesProblem(secrets, caller.token, refs)) ??
-    authorityProblem(secrets, caller.token, clientCaTlsContainerRef, clientCrlContainerRef)
+    (await certificatesProblem(secrets, rightsOf(caller), refs)) ??
+    authorityProblem(secrets, rightsOf(caller), clientCaTlsContainerRef, clientCrlContainerRef)
   );
 }
 

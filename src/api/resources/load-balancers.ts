@@ -2,6 +2,7 @@ import type { LoadBalancer } from '../../lb/load-balancer.ts';
 import { deleteLoadBalancer, updateLoadBalancer } from '../../lb/load-balancer-rules.ts';
 import { cloudObjectNotFound, isProblem, notFound, type Problem } from '../../lb/problems.ts';
 import { updated } from '../bodies.ts';
+import { networkRights } from '../caller.ts';
 import { carry } from '../change.ts';
 import { found } from '../collection.ts';
 import { fields, idObjects, object, refused } from '../fields.ts';
@@ -102,21 +103,20 @@ export function loadBalancerRoutes(api: Api): readonly Route[] {
 
 /** The first object of the network that is named and not there. */
 export async function missingInNetwork(
-  { networking }: Api,
+  api: Api,
   { caller }: ApiRequest,
   {
     vipQosPolicyId,
     vipSgIds,
   }: { readonly vipQosPolicyId?: string | null; readonly vipSgIds?: readonly string[] },
 ): Promise<Problem | undefined> {
-  if (
-    typeof vipQosPolicyId === 'string' &&
-    !(await networking.qosPolicyExists(vipQosPolicyId, caller.token))
-  ) {
+  const { networking } = api;
+  const rights = networkRights(api, caller);
+  if (typeof vipQosPolicyId === 'string' && !(await networking.qosPolicyExists(vipQosPolicyId, rights))) {
     return cloudObjectNotFound('QoS policy', vipQosPolicyId);
   }
   for (const groupId of vipSgIds ?? []) {
-    if (!(await networking.securityGroupExists(groupId, caller.token))) {
+    if (!(await networking.securityGroupExists(groupId, rights))) {
       return cloudObjectNotFound('Security Group', groupId);
     }
   }

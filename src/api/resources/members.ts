@@ -3,6 +3,7 @@ import { createMember, deleteMember, replaceMembers, updateMember } from '../../
 import { cloudObjectNotFound, invalidInput, isProblem, type Problem } from '../../lb/problems.ts';
 import type { Views } from '../../store/store.ts';
 import { created, envelope, updated } from '../bodies.ts';
+import { networkRights } from '../caller.ts';
 import { carry } from '../change.ts';
 import { type Created, fields, readCreated } from '../fields.ts';
 import { below, idsOf, inParent, listInParent, type Parent, showInParent } from '../nested.ts';
@@ -172,13 +173,13 @@ function addedMembers(before: readonly Member[], after: readonly Member[]): read
 
 /** Each subnet is asked for once. */
 async function subnetsProblem(
-  { networking }: Api,
+  api: Api,
   { caller }: ApiRequest,
   subnetIds: readonly (string | null)[],
 ): Promise<Problem | undefined> {
   for (const subnetId of new Set(subnetIds)) {
     if (subnetId === null) continue;
-    if ((await networking.subnet(subnetId, caller.token)) === undefined) {
+    if ((await api.networking.subnet(subnetId, networkRights(api, caller))) === undefined) {
       return cloudObjectNotFound('Subnet', subnetId);
     }
   }

@@ -1,21 +1,24 @@
 import type { AmphoraAvailabilityZoneData, AvailabilityZone } from '../../lb/availability-zone.ts';
+import type { Deployment } from '../../lb/defaults.ts';
 import { newLoadBalancer } from '../../lb/load-balancer-rules.ts';
 import {
   cloudObjectNotFound,
   isProblem,
   type Problem,
   problem,
+  switchedOff,
   validationFailure,
 } from '../../lb/problems.ts';
 import type { Tree } from '../../lb/tree.ts';
 import { wholeLoadBalancer } from '../../lb/whole-load-balancer.ts';
 import { availabilityZoneData } from '../availability-zone-data.ts';
 import { created } from '../bodies.ts';
+import { networkRights } from '../caller.ts';
 import type { Created } from '../fields.ts';
-import { flavorData } from '../flavor-data.ts';
+import { flavorData, topologyProblem } from '../flavor-data.ts';
 import { authorize } from '../policy.ts';
 import { providerProblem } from '../providers.ts';
-import type { Answer, Api, ApiRequest, Route } from '../request.ts';
+import type { Answer, Api, ApiConfig, ApiRequest, Route } from '../request.ts';
 import { planVip, takeVip, type VipPlan } from '../vip.ts';
 import { loadBalancerView } from '../views.ts';
 import { listenerSecretsProblem } from './listeners.ts';
@@ -40,13 +43,14 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
       ? undefined
       : authorize(caller, 'loadbalancer:post:vip_sg_ids', projectId));
   if (denied !== undefined) return denied;
-  const plan = await planVip(api.networking, values, caller.token);
+  const plan =
+    refusedKey(api.config, values) ?? (await planVip(api.networking, values, networkRights(api, caller)));
   if (isProblem(plan)) return plan;
   const missing = await missingInNetwork(api, request, values);
   if (missing !== undefined) return missing;
   const kind = await kindOf(api, values);
   if (isProblem(kind)) return kind;
-  const elsewhere = vipNetworkProblem(plan, kind);
+  const elsewhere = vipNetworkProblem(api.config, plan, kind);
   if (elsewhere !== undefined) return elsewhere;
   return build(api, request, values, { ...kind, plan, projectId });
 }
@@ -56,7 +60,14 @@ async function build(
   api: Api,
   request: ApiRequest,
   values: Created<typeof loadBalancers.fields>,
-  { plan, projectId, provider, flavorId, availabilityZone }: Kind & { plan: VipPlan; projectId: string },
+  {
+    plan,
+    projectId,
+    provider,
+    flavorId,
+    availabilityZone,
+    topology,
+  }: Kind & { plan: VipPlan; projectId: string },
 ): Promise<Answer | Problem> {
   const loadBalancerId = api.newId();
   const vip = await takeVip(api.networking, plan, values, { loadBalancerId, projectId });
@@ -73,7 +84,7 @@ async function build(
       flavorId,
       vipVnicType: 'normal',
       availabilityZone,
-      topology: 'SINGLE',
+      topology,
     },
     { now: api.clock() },
   );
@@ -126,6 +137,7 @@ interface Kind {
   readonly provider: string;
   readonly flavorId: string | null;
   readonly availabilityZone: string | null;
+  readonly topology: Deployment['topology'];
   /** Networks the VIP may be on; undefined: any. */
   readonly vipNetworks: readonly string[] | undefined;
 }
@@ -151,16 +163,20 @@ async function kindOf(
     return problem(400, `Flavor ${flavorId} is of provider '${profile.providerName}', not of '${provider}'.`);
   }
   const resolved = provider ?? profile?.providerName ?? api.config.defaultProvider;
-  const wrong =
-    providerProblem(api.config, resolved) ??
-    (profile && (await flavorData(api, resolved, profile.flavorData)));
-  if (isProblem(wrong)) return wrong;
+  const wrong = providerProblem(api.config, resolved);
+  if (wrong !== undefined) return wrong;
+  const meant = profile === undefined ? {} : await flavorData(api, resolved, profile.flavorData);
+  if (isProblem(meant)) return meant;
+  const topology = meant.loadbalancer_topology ?? api.config.deployment.topology;
+  const unbuilt = topologyProblem(resolved, topology);
+  if (unbuilt !== undefined) return unbuilt;
   const zoneData = await zoneDataOf(api, resolved, zone);
   if (isProblem(zoneData)) return zoneData;
   return {
     provider: resolved,
     flavorId: flavorId ?? null,
     availabilityZone: zone?.name ?? null,
+    topology,
     vipNetworks: zoneData.valid_vip_networks,
   };
 }
@@ -176,10 +192,32 @@ async function zoneDataOf(
   return profile === undefined ? {} : availabilityZoneData(api, provider, profile.availabilityZoneData);
 }
 
-function vipNetworkProblem(plan: VipPlan, { vipNetworks }: Kind): Problem | undefined {
+/** The deployment's own list holds unless the zone has one; what is denied is denied everywhere. */
+function vipNetworkProblem({ vips }: ApiConfig, plan: VipPlan, { vipNetworks }: Kind): Problem | undefined {
   const networkId = plan.port === undefined ? plan.networkId : plan.port.networkId;
-  return vipNetworks === undefined ||
-    vipNetworks.some((valid) => valid.toLowerCase() === networkId.toLowerCase())
+  const holds = (list: readonly string[]): boolean =>
+    list.some((other) => other.toLowerCase() === networkId.toLowerCase());
+  if (holds(vips.deniedNetworks)) {
+    return validationFailure(`no VIP may be on network ${networkId} in this deployment.`);
+  }
+  if (vipNetworks !== undefined) {
+    return holds(vipNetworks)
+      ? undefined
+      : validationFailure(`the availability zone allows no VIP on network ${networkId}.`);
+  }
+  return vips.validNetworks.length === 0 || holds(vips.validNetworks)
     ? undefined
-    : validationFailure(`the availability zone allows no VIP on network ${networkId}.`);
+    : validationFailure(`no VIP may be on network ${networkId} in this deployment.`);
+}
+
+/** A way of asking for a VIP that the operator does not allow. */
+function refusedKey(
+  { vips }: ApiConfig,
+  { vipSubnetId, vipNetworkId, vipPortId }: Created<typeof loadBalancers.fields>,
+): Problem | undefined {
+  if (typeof vipPortId === 'string' && !vips.byPort) return switchedOff('vip_port_id', vipPortId);
+  if (typeof vipNetworkId === 'string' && !vips.byNetwork) return switchedOff('vip_network_id', vipNetworkId);
+  return typeof vipSubnetId === 'string' && !vips.bySubnet
+    ? switchedOff('vip_subnet_id', vipSubnetId)
+    : undefined;
 }

@@ -3,6 +3,7 @@ import { createPool, deletePool, updatePool } from '../../lb/pool-rules.ts';
 import { isProblem, notFound, type Problem, validationFailure } from '../../lb/problems.ts';
 import { created, updated } from '../bodies.ts';
 import { authorityProblem, certificatesProblem } from '../certificates.ts';
+import { rightsOf } from '../caller.ts';
 import { carry } from '../change.ts';
 import { fields, idObjects, object, refused } from '../fields.ts';
 import type { Answer, Api, ApiRequest, Route } from '../request.ts';
@@ -187,7 +188,7 @@ export async function poolSecretsProblem(
   pool: Pool,
 ): Promise<Problem | undefined> {
   return (
-    (await certificatesProblem(secrets, caller.token, [sent.tlsContainerRef])) ??
-    authorityProblem(secrets, caller.token, pool.caTlsContainerRef, pool.crlContainerRef)
+    (await certificatesProblem(secrets, rightsOf(caller), [sent.tlsContainerRef])) ??
+    authorityProblem(secrets, rightsOf(caller), pool.caTlsContainerRef, pool.crlContainerRef)
   );
 }

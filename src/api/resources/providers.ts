@@ -20,7 +20,7 @@ export function providerRoutes(api: Api): readonly Route[] {
       path,
       handle: async ({ caller, query }) =>
         authorize(caller, 'provider:get_all', caller.projectId) ??
-        ok({ providers: api.config.providers.map((provider) => chosen(provider, query)) }),
+        ok({ providers: api.config.providers.map((provider) => chosen(api, provider, query)) }),
     },
     {
       method: 'GET',
@@ -40,15 +40,15 @@ export function providerRoutes(api: Api): readonly Route[] {
 }
 
 function capabilities(
-  { config }: Api,
+  api: Api,
   { params, query }: ApiRequest,
   key: string,
   all: readonly Described[],
 ): Answer | Problem {
-  const wrong = providerProblem(config, params['provider'] ?? '');
+  const wrong = providerProblem(api.config, params['provider'] ?? '');
   if (wrong !== undefined) return wrong;
   const filtered = filter(all, query);
-  return isProblem(filtered) ? filtered : ok({ [key]: filtered.map((entry) => chosen(entry, query)) });
+  return isProblem(filtered) ? filtered : ok({ [key]: filtered.map((entry) => chosen(api, entry, query)) });
 }
 
 function filter(all: readonly Described[], query: URLSearchParams): readonly Described[] | Problem {
@@ -64,7 +64,7 @@ function filter(all: readonly Described[], query: URLSearchParams): readonly Des
   );
 }
 
-function chosen(entry: Described, query: URLSearchParams): Partial<Described> {
-  const only = wantedFields(query);
+function chosen({ config }: Api, entry: Described, query: URLSearchParams): Partial<Described> {
+  const only = wantedFields(query, config.follows);
   return Object.fromEntries(Object.entries(entry).filter(([name]) => only === undefined || only.has(name)));
 }
