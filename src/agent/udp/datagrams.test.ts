@@ -143,6 +143,18 @@ describe('an agent that carries datagrams', () => {
     expect(await answers([7001, 7002, 7003], 1)).toEqual([0]);
   });
 
+  it('gives new flows to who has the fewest, by least connections', async () => {
+    const one = members.slice(0, 1);
+    await agent(apply(tree({ algorithm: 'LEAST_CONNECTIONS', members: one })));
+    expect(await answers([7001], 12)).toEqual(Array.from({ length: 12 }, () => 7001));
+    const both = apply(tree({ algorithm: 'LEAST_CONNECTIONS', members: members.slice(0, 2) }));
+    await agent(both, report, both); // the second waits until the rules follow the report's count
+    // Twelve against none: the next four are for the other, and so on until it has as many.
+    expect(await answers([7001, 7002], 4)).toEqual([7002, 7002, 7002, 7002]);
+    await agent(both, report, both);
+    expect(await answers([7001, 7002], 4)).toEqual([7002, 7002, 7002, 7002]);
+  });
+
   it('loads the rules again when somebody has removed them', async () => {
     const remove = `execFileSync('nft', ['flush', 'ruleset'])`;
     const states = `await (async () => {

@@ -7,7 +7,15 @@ import type { Log } from '../../platform/log.ts';
 import type { Outcome, PoolReport, Report } from '../../wire/report.ts';
 import type { WantedAmphora, WantedPool } from '../../wire/wanted.ts';
 import { MemberChecks } from './checks.ts';
-import { countFlows, cutFlows, letForward, loadRules, readCounters, removeOthers } from './kernel.ts';
+import {
+  countFlows,
+  cutFlows,
+  type FlowCounts,
+  letForward,
+  loadRules,
+  readCounters,
+  removeOthers,
+} from './kernel.ts';
 
 export interface DatagramOptions {
   /** The file where what is carried is kept for the next agent. */
@@ -36,6 +44,7 @@ interface Kept {
   readonly down: readonly string[];
 }
 
+const none: FlowCounts = { ports: new Map(), marks: new Map() };
 const nothing: DatagramOutcome = { changed: false, refused: [], warnings: [] };
 /** To count flows the kernel's whole table is read, so not at every look. */
 const countEveryMs = 2000;
@@ -46,10 +55,7 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
   let carried: WantedAmphora | undefined;
   let rules: RenderedNftables | undefined;
   let lastDown: ReadonlySet<string> = new Set();
-  let flows = {
-    udp: new Map() as ReadonlyMap<number, number>,
-    sctp: new Map() as ReadonlyMap<number, number>,
-  };
+  let flows: { readonly udp: FlowCounts; readonly sctp: FlowCounts } = { udp: none, sctp: none };
   let countAgainAt = 0;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -61,7 +67,7 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
 
   const checks = new MemberChecks(() => follow());
 
-  /** The health of a member is another, or the kernel's rules are not what they were. */
+  /** The health of a member is another, or its share of new flows, or the kernel's rules are not what they were. */
   function follow(): void {
     queued(async () => {
       if (carried !== undefined) await make(carried);
@@ -72,7 +78,7 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
   async function make(part: WantedAmphora): Promise<boolean> {
     checks.watch(part.pools);
     const { down } = checks;
-    const next = renderNftables(part, down);
+    const next = renderNftables(part, down, new Map([...flows.udp.marks, ...flows.sctp.marks]));
     const [before, now] = [memberMarks(carried?.pools ?? []), memberMarks(part.pools)];
     const changed = next.text !== rules?.text;
     if (changed) {
@@ -93,11 +99,10 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
     const startedAt = performance.now();
     if (startedAt < countAgainAt) return;
     const count = async (protocol: 'UDP' | 'SCTP', name: 'udp' | 'sctp') =>
-      part.listeners.some((listener) => listener.protocol === protocol)
-        ? countFlows(name, families)
-        : new Map<number, number>();
+      part.listeners.some((listener) => listener.protocol === protocol) ? countFlows(name, families) : none;
     try {
       flows = { udp: await count('UDP', 'udp'), sctp: await count('SCTP', 'sctp') };
+      if (part.pools.some(({ algorithm }) => algorithm === 'LEAST_CONNECTIONS')) follow();
     } catch (error) {
       log.error({ err: error }, 'the flows cannot be counted'); // all else can still be reported
     }
@@ -151,7 +156,7 @@ export function datagrams({ path, log }: DatagramOptions): Datagrams {
               {
                 state: isThere(listener.id) ? 'OPEN' : 'CLOSED',
                 activeConnections:
-                  flows[listener.protocol === 'SCTP' ? 'sctp' : 'udp'].get(listener.port) ?? 0,
+                  flows[listener.protocol === 'SCTP' ? 'sctp' : 'udp'].ports.get(listener.port) ?? 0,
                 counters: {
                   bytesIn: counts.get(names.in)?.bytes ?? 0,
                   bytesOut: counts.get(names.out)?.bytes ?? 0,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import type { Flows } from '../../plan/udp/choice.ts';
 import { tableName } from '../../plan/udp/render.ts';
 import type { Family } from '../../plan/udp/words.ts';
 import { run, tryRun } from '../../platform/run.ts';
@@ -83,12 +84,16 @@ export async function cutFlows(mark: number, families: readonly Family[]): Promi
   }
 }
 
-/** How many flows of a protocol there are to members, by the port that their clients sent to. */
-export async function countFlows(
-  protocol: 'udp' | 'sctp',
-  families: readonly Family[],
-): Promise<ReadonlyMap<number, number>> {
-  const flows = new Map<number, number>();
+/** How many flows of a protocol there are to members: by the port that their clients sent to, and by member. */
+export interface FlowCounts {
+  readonly ports: ReadonlyMap<number, number>;
+  readonly marks: Flows;
+}
+
+export async function countFlows(protocol: 'udp' | 'sctp', families: readonly Family[]): Promise<FlowCounts> {
+  const [ports, marks] = [new Map<number, number>(), new Map<number, number>()];
+  const count = (flows: Map<number, number>, key: number): unknown =>
+    flows.set(key, (flows.get(key) ?? 0) + 1);
   for (const family of families) {
     const version = family === 'ip' ? 'ipv4' : 'ipv6';
     const command = ['--dump', '--family', version, '--proto', protocol, '--dst-nat'];
@@ -97,10 +102,10 @@ export async function countFlows(
     ended.catch(() => {}); // read below
     // Line by line: there may be hundreds of thousands.
     for await (const line of createInterface({ input: child.stdout })) {
-      const port = Number(/ dport=(\d+)/.exec(line)?.[1]);
-      flows.set(port, (flows.get(port) ?? 0) + 1);
+      count(ports, Number(/ dport=(\d+)/.exec(line)?.[1]));
+      count(marks, Number(/ mark=(\d+)/.exec(line)?.[1]));
     }
     await ended;
   }
-  return flows;
+  return { ports, marks };
 }

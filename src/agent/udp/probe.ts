@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { connect, isIPv6 } from 'node:net';
 import { isExpected } from '../../plan/udp/health.ts';
 import type { WantedHealthMonitor, WantedMember } from '../../wire/wanted.ts';
+import { sctpInit } from './sctp.ts';
 
 interface Place {
   readonly address: string;
@@ -18,6 +19,8 @@ export function probe(monitor: WantedHealthMonitor, member: WantedMember): Promi
       return udpConnect(place, timeoutMs);
     case 'TCP':
       return tcpConnect(place, timeoutMs);
+    case 'SCTP':
+      return sctpInit(place, timeoutMs);
     case 'HTTP':
       return httpRequest(place, monitor, timeoutMs);
     default:

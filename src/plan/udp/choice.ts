@@ -1,5 +1,9 @@
 import type { WantedMember, WantedPool } from '../../wire/wanted.ts';
+import { leastConnections } from './least-connections.ts';
 import { braces, type Family, hex, whole } from './words.ts';
+
+/** How many flows there are to members, by their marks. */
+export type Flows = ReadonlyMap<number, number>;
 
 /**
  * A number for every member, by id. It stands for the member in the marks of packets and flows and in what is
@@ -21,20 +25,29 @@ function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-/** An expression that gives the mark of the member for a new flow, each member as often as its weight says. */
+/** An expression that gives the mark of the member for a new flow, each member as often as it is due. */
 export function choice(
   pool: WantedPool,
   members: readonly WantedMember[],
   marks: ReadonlyMap<string, number>,
   family: Family,
+  flows: Flows,
 ): string {
-  const divisor = members.reduce((sum, { weight }) => greatestCommonDivisor(sum, weight), 0);
+  const mark = ({ id }: WantedMember): number => marks.get(id) ?? 0;
+  const due =
+    pool.algorithm === 'LEAST_CONNECTIONS'
+      ? leastConnections(
+          members.map((member) => ({ weight: member.weight, flows: flows.get(mark(member)) ?? 0 })),
+        )
+      : members.map(({ weight }) => weight);
+  const divisor = due.reduce(greatestCommonDivisor, 0);
   let total = 0;
-  const shares = members.map(({ id, weight }) => {
+  const shares = members.flatMap((member, n) => {
     const from = total;
-    total += weight / divisor;
+    total += (due[n] ?? 0) / divisor;
+    if (total === from) return [];
     const range = total - from === 1 ? whole(from) : `${whole(from)}-${whole(total - 1)}`;
-    return `${range} : ${hex(marks.get(id) ?? 0)}`;
+    return [`${range} : ${hex(mark(member))}`];
   });
   return `${draw(pool, family)} mod ${whole(total)}${seed(pool)} map ${braces(shares)}`;
 }

@@ -24,24 +24,21 @@ export function datagramPart(wanted: WantedAmphora): WantedAmphora {
   };
 }
 
-/** What a member of a datagram pool can be asked. SCTP would take a socket that few kernels offer. */
-export function canWatch(monitor: WantedHealthMonitor): boolean {
-  return monitor.type === 'UDP-CONNECT' || monitor.type === 'TCP' || monitor.type === 'HTTP';
+/** What a member of a datagram pool can be asked; the API takes no other monitors for one. */
+export function canWatch({ type }: WantedHealthMonitor): boolean {
+  return type === 'UDP-CONNECT' || type === 'SCTP' || type === 'TCP' || type === 'HTTP';
 }
 
 /** Done otherwise than wished. */
 export function datagramWarnings(wanted: WantedAmphora): { id: string; text: string }[] {
   return wanted.pools.flatMap((pool) => {
     const texts: string[] = [];
-    if (pool.algorithm === 'LEAST_CONNECTIONS') {
-      texts.push(`LEAST_CONNECTIONS is carried as ROUND_ROBIN for ${pool.protocol}`);
-    }
     if (pool.members.some((member) => member.backup)) {
       texts.push(`backup members of a ${pool.protocol} pool serve like the others`);
     }
     if (pool.healthMonitor !== null && !canWatch(pool.healthMonitor)) {
       const { type } = pool.healthMonitor;
-      texts.push(`health monitors of type ${type} are not carried yet: its members are not checked`);
+      texts.push(`health monitors of type ${type} are not carried: its members are not checked`);
     }
     return texts.map((text) => ({ id: pool.id, text }));
   });

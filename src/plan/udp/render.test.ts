@@ -171,14 +171,12 @@ describe('a tree', () => {
 
   it('says what is done otherwise than wished', () => {
     const pool = aDatagramPool(1, {
-      algorithm: 'LEAST_CONNECTIONS',
       members: [aDatagramMember(1, { backup: true })],
-      healthMonitor: aDatagramMonitor({ type: 'SCTP' }),
+      healthMonitor: aDatagramMonitor({ type: 'PING' }),
     });
     expect(datagramWarnings(aDatagramTree({ pools: [pool] })).map(({ text }) => text)).toEqual([
-      'LEAST_CONNECTIONS is carried as ROUND_ROBIN for UDP',
       'backup members of a UDP pool serve like the others',
-      'health monitors of type SCTP are not carried yet: its members are not checked',
+      'health monitors of type PING are not carried: its members are not checked',
     ]);
   });
 });

@@ -1,6 +1,6 @@
 import type { WantedAmphora, WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import { Unwritable } from '../haproxy/quote.ts';
-import { choice, memberMarks } from './choice.ts';
+import { choice, type Flows, memberMarks } from './choice.ts';
 import { braces, type Family, familyOf, hex, ip, network, uuid, whole } from './words.ts';
 
 export const tableName = 'livia';
@@ -50,8 +50,13 @@ interface Sticky {
  *
  * @param wanted its datagram part
  * @param down ids of members that failed their health checks
+ * @param flows as last counted; LEAST_CONNECTIONS goes by them
  */
-export function renderNftables(wanted: WantedAmphora, down: ReadonlySet<string>): RenderedNftables {
+export function renderNftables(
+  wanted: WantedAmphora,
+  down: ReadonlySet<string>,
+  flows: Flows = new Map(),
+): RenderedNftables {
   const refused = new Map<string, string>();
   const pools = wanted.pools.filter((pool) =>
     orRefuse(refused, pool.id, () => pool.members.every((member) => ip(member.address) !== '')),
@@ -64,7 +69,7 @@ export function renderNftables(wanted: WantedAmphora, down: ReadonlySet<string>)
       (listener) => orRefuse(refused, listener.id, () => service(listener, pools, family, down)) ?? [],
     );
     const vips = wanted.loadBalancer.vipAddresses.filter((vip) => familyOf(vip) === family).map(ip);
-    return renderTable(family, vips, services, pools, marks, names);
+    return renderTable(family, vips, services, pools, { marks, flows }, names);
   });
   return {
     text: tables.join('\n'),
@@ -134,7 +139,7 @@ function renderTable(
   vips: readonly string[],
   services: readonly Service[],
   pools: readonly WantedPool[],
-  marks: ReadonlyMap<string, number>,
+  { marks, flows }: { marks: ReadonlyMap<string, number>; flows: Flows },
   names: Set<string>,
 ): string {
   const named = (name: string): string => {
@@ -177,7 +182,7 @@ function renderTable(
       'chain choose',
       doors.length === 0 ? [] : [`${toVip} meta l4proto . th dport vmap ${braces(doors)}`],
     ),
-    ...services.flatMap((one) => block(`chain ${chainName(one)}`, choosing(one, family, marks))),
+    ...services.flatMap((one) => block(`chain ${chainName(one)}`, choosing(one, family, marks, flows))),
     ...block('chain forwarded', ['ct status dnat goto flows']),
     ...block('chain flows', [...counting(services, pools, marks), ...remembering(services, marks), 'accept']),
     ...block('chain masked', [`ct status dnat ct original ${toVip} masquerade`]),
@@ -207,7 +212,7 @@ function allowedRule({ listener, protocol, allowed }: Service, family: Family, t
 }
 
 /** For the first packet of a flow. Without a member to choose the packet stays here, where nobody listens. */
-function choosing(one: Service, family: Family, marks: ReadonlyMap<string, number>): string[] {
+function choosing(one: Service, family: Family, marks: ReadonlyMap<string, number>, flows: Flows): string[] {
   const { listener, protocol, pool, live, sticky } = one;
   if (pool === undefined || live.length === 0) return [];
   const mark = (member: WantedMember): string => hex(marks.get(member.id) ?? 0);
@@ -216,12 +221,12 @@ function choosing(one: Service, family: Family, marks: ReadonlyMap<string, numbe
   const isDead = `meta mark != ${braces(live.map(mark))}`;
   return [
     ...(sticky === undefined
-      ? [`meta mark set ${choice(pool, live, marks, family)}`]
+      ? [`meta mark set ${choice(pool, live, marks, family, flows)}`]
       : [
           `meta mark set ${sticky.client} map @${sticky.name}`,
           // What is known already cannot be overwritten, only made to last.
           `${isDead} delete @${sticky.name} { ${sticky.client} : meta mark }`,
-          `${isDead} meta mark set ${choice(pool, live, marks, family)}`,
+          `${isDead} meta mark set ${choice(pool, live, marks, family, flows)}`,
           remember(sticky, 'meta mark'),
         ]),
     ...(limit === undefined
