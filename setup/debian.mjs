@@ -6,6 +6,7 @@ const toRun = [
   ['haproxy', () => has('haproxy')],
   ['keepalived', () => has('keepalived')],
   ['nftables', () => has('nft')],
+  ['iputils-ping', () => has('ping')],
   ['conntrack', () => has('conntrack')],
   ['iproute2', () => has('ip') && has('ss')],
   ['util-linux', () => has('unshare') && has('nsenter') && has('setpriv')],

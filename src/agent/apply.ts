@@ -11,6 +11,7 @@ import type { WantedAmphora } from '../wire/wanted.ts';
 import { stillTrue, withHeldCertificates, without } from './carried.ts';
 import type { ConfigurationFiles } from './haproxy/files.ts';
 import type { HaproxyProcess } from './haproxy/process.ts';
+import { readyToPing } from './haproxy/ping.ts';
 import { blame, HaproxyRefusal } from './haproxy/refusal.ts';
 import { ask } from './haproxy/socket.ts';
 import type { Machine } from './memory.ts';
@@ -82,10 +83,10 @@ export function applier(options: ApplierOptions) {
 
   function rendered(tree: WantedAmphora, atMost?: number): Made {
     const made = memoryBudget({ ...machine, ...demandOf(tree), atMost });
-    const { statsSocket, serverState } = paths;
+    const { statsSocket, serverState, pingCheck } = paths;
     return {
       budget: made,
-      rendered: renderHaproxy(tree, made, { statsSocket, serverState, user: options.user }),
+      rendered: renderHaproxy(tree, made, { statsSocket, serverState, pingCheck, user: options.user }),
     };
   }
 
@@ -207,6 +208,7 @@ export function applier(options: ApplierOptions) {
         await options.ensureLinks(wanted);
         const datagrams = await options.udp.apply(wanted);
         const streams = streamPart(wanted);
+        await readyToPing(streams, paths);
         const answer = (one: Applied, change: Change): Applied & { change: Change } => ({
           ...one,
           change: change === 'none' && datagrams.changed ? 'runtime' : change,

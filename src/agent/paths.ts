@@ -15,6 +15,8 @@ export function agentPaths(run: string) {
     current: join(haproxy, 'current'),
     /** Fingerprint of what HAProxy has loaded and serves. */
     running: join(haproxy, 'running'),
+    /** The program that pings a member. */
+    pingCheck: join(run, 'ping'),
     serverState: join(haproxy, 'server-state'),
     statsSocket: join(haproxy, 'stats.sock'),
     masterSocket: join(haproxy, 'master.sock'),

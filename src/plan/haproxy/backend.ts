@@ -83,13 +83,14 @@ export function backendLines(
   pool: WantedPool,
   listener: WantedListener,
   files: Files,
+  pingCheck: string,
 ): { lines: string[]; warning: string | null } {
   if (pool.protocol === 'UDP' || pool.protocol === 'SCTP') {
     throw new Unwritable(`${pool.protocol} is not carried yet`);
   }
   if (pool.algorithm === 'SOURCE_IP_PORT') throw new Unwritable('SOURCE_IP_PORT is not carried by HAProxy');
   const mode = backendMode(pool, listener);
-  const checks = checksOf(pool);
+  const checks = checksOf(pool, pingCheck);
   const proxy =
     pool.protocol === 'PROXY'
       ? ['send-proxy']

@@ -30,8 +30,11 @@ function httpLines(monitor: WantedHealthMonitor): string[] {
   ];
 }
 
-/** The health checks of a pool's members. */
-export function checksOf(pool: WantedPool): Checks {
+/**
+ * The health checks of a pool's members. `pingCheck`: path of the program that pings a member; HAProxy runs it as the
+ * user it has dropped to.
+ */
+export function checksOf(pool: WantedPool, pingCheck: string): Checks {
   const monitor = pool.healthMonitor;
   if (monitor === null) return { lines: [], serverOptions: [], warning: null };
   const serverOptions = [
@@ -57,6 +60,13 @@ export function checksOf(pool: WantedPool): Checks {
       serverOptions.push('check-ssl');
       if (monitor.domainName !== null) serverOptions.push('check-sni', word(monitor.domainName));
       break;
+    case 'PING':
+      lines.push(
+        'option external-check',
+        'external-check path /usr/sbin:/usr/bin:/sbin:/bin',
+        `external-check command ${word(pingCheck)}`,
+      );
+      break;
     case 'TLS-HELLO':
       serverOptions.push('check-ssl');
       break;
@@ -64,7 +74,7 @@ export function checksOf(pool: WantedPool): Checks {
       return {
         lines: [],
         serverOptions: [],
-        warning: `health monitors of type ${monitor.type} are not carried yet: its members are not checked`,
+        warning: `health monitors of type ${monitor.type} are not carried by HAProxy: its members are not checked`,
       };
   }
   // `verify` is one setting for traffic and checks: where the traffic is encrypted it has been decided already.

@@ -180,7 +180,7 @@ const anyPool = fc.record({
   healthMonitor: fc.option(
     fc
       .record({
-        type: fc.constantFrom('HTTP' as const, 'HTTPS' as const, 'TCP' as const, 'TLS-HELLO' as const),
+        type: fc.constantFrom('HTTP', 'HTTPS', 'PING', 'TCP', 'TLS-HELLO'),
         delay: fc.nat(100),
         timeout: fc.nat(100),
         urlPath: fc.stringMatching(/^\/[!-~]{0,30}$/),

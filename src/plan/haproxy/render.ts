@@ -10,6 +10,8 @@ export interface HaproxyPaths {
   /** Absolute paths in the amphora. */
   readonly statsSocket: string;
   readonly serverState: string;
+  /** The program that pings a member. */
+  readonly pingCheck: string;
   /** To drop to after binding; null where the process may not (only uid 0 exists, or it is not root). */
   readonly user: { readonly name: string; readonly group: string } | null;
 }
@@ -31,12 +33,14 @@ export interface RenderedHaproxy {
   readonly warnings: readonly { readonly id: string; readonly text: string }[];
 }
 
-function globalLines(budget: MemoryBudget, paths: HaproxyPaths): string[] {
+function globalLines(wanted: WantedAmphora, budget: MemoryBudget, paths: HaproxyPaths): string[] {
+  const pings = wanted.pools.some(({ healthMonitor }) => healthMonitor?.type === 'PING');
   return [
     'global',
     ...(paths.user === null ? [] : [`user ${word(paths.user.name)}`, `group ${word(paths.user.group)}`]),
     `stats socket ${word(paths.statsSocket)} mode 600 level admin expose-fd listeners`,
     `server-state-file ${word(paths.serverState)}`,
+    ...(pings ? ['external-check', 'insecure-fork-wanted'] : []),
     `nbthread ${budget.threads}`,
     `maxconn ${budget.maxconn}`,
     `mworker-max-reloads ${budget.maxReloads}`,
@@ -90,7 +94,7 @@ export function renderHaproxy(
     }
   };
 
-  write(globalLines(budget, paths));
+  write(globalLines(wanted, budget, paths));
   write(defaultsLines);
   for (const warning of budget.warnings) warn(warning);
 
@@ -99,7 +103,7 @@ export function renderHaproxy(
     const ownFiles: Files = new Map();
     const backends = new Map<string, { pool: WantedPool; lines: string[] }>();
     for (const pool of listener.protocol === 'PROMETHEUS' ? [] : poolsOf(listener, pools)) {
-      const made = orRefuse(pool.id, () => backendLines(pool, listener, ownFiles));
+      const made = orRefuse(pool.id, () => backendLines(pool, listener, ownFiles, paths.pingCheck));
       if (made === undefined) continue;
       backends.set(pool.id, { pool, lines: made.lines });
       if (made.warning !== null) warn({ id: pool.id, text: made.warning });

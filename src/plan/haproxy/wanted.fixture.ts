@@ -166,6 +166,7 @@ export function render(wanted: WantedAmphora, run = '/run/livia/haproxy'): Rende
   return renderHaproxy(wanted, budget, {
     statsSocket: `${run}/stats.sock`,
     serverState: `${run}/server-state`,
+    pingCheck: `${run}/ping`,
     user: null,
   });
 }
