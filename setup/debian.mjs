@@ -24,6 +24,7 @@ const toTest = [
   ['python3-openstackclient', () => has('openstack') && pythonModule('openstackclient')],
   ['python3-octaviaclient', () => pythonModule('octaviaclient')],
   ['python3-barbicanclient', () => pythonModule('barbicanclient')],
+  ['python3-prometheus-client', () => pythonModule('prometheus_client')],
 ];
 
 function postgresThere() {

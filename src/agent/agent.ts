@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { writeWhole } from '../platform/files.ts';
+import { isInternal } from '../plan/haproxy/exporter.ts';
 import type { Log } from '../platform/log.ts';
 import { tryRun } from '../platform/run.ts';
 import type { Boot } from '../wire/boot.ts';
@@ -13,6 +14,7 @@ import { haproxyVersion } from './haproxy/version.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { ensureLinks, managementAddresses } from './links.ts';
 import { measureMachine, rssBytes, usedBytes } from './memory.ts';
+import { serveMetrics } from './metrics.ts';
 import { agentPaths } from './paths.ts';
 import { unprivileged } from './privileges.ts';
 import { buildReport } from './report.ts';
@@ -72,7 +74,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const answers = new Map<number, readonly StatRow[]>();
       for (const { pid } of workers) {
         const text = await ask(paths.masterSocket, `@!${pid} show stat`).catch(() => '');
-        if (text.startsWith('#')) answers.set(pid, parseStat(text));
+        if (text.startsWith('#'))
+          answers.set(
+            pid,
+            parseStat(text).filter(({ proxy }) => !isInternal(proxy)),
+          );
       }
       const [current, ...old] = workers.map(({ pid }) => answers.get(pid) ?? []);
       rows = { current: current ?? [], old: old.flat() };
@@ -153,6 +159,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     };
   }
 
+  const memoryPercent = async () => ((await usedBytes()) / machine.limitBytes) * 100;
+  const metrics = await serveMetrics({ paths, memoryPercent, log });
   await Promise.all([apply.recall(), udp.recall()]);
   if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
   else if (apply.applied() !== undefined) await apply.revive();
@@ -167,7 +175,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   return {
     async stop() {
       heartbeat.stop();
-      for (const server of servers) {
+      for (const server of [...servers, metrics]) {
         server.close();
         server.closeAllConnections();
       }

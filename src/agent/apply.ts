@@ -83,10 +83,9 @@ export function applier(options: ApplierOptions) {
 
   function rendered(tree: WantedAmphora, atMost?: number): Made {
     const made = memoryBudget({ ...machine, ...demandOf(tree), atMost });
-    const { statsSocket, serverState, pingCheck } = paths;
     return {
       budget: made,
-      rendered: renderHaproxy(tree, made, { statsSocket, serverState, pingCheck, user: options.user }),
+      rendered: renderHaproxy(tree, made, { ...paths, user: options.user }),
     };
   }
 

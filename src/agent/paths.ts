@@ -20,6 +20,9 @@ export function agentPaths(run: string) {
     serverState: join(haproxy, 'server-state'),
     statsSocket: join(haproxy, 'stats.sock'),
     masterSocket: join(haproxy, 'master.sock'),
+    /** Where HAProxy tells its own metrics, and where the agent tells them by Octavia's names. */
+    exporterSocket: join(haproxy, 'exporter.sock'),
+    metricsSocket: join(run, 'metrics.sock'),
     pid: join(haproxy, 'pid'),
     log: join(haproxy, 'log'),
     /** Laid over a configuration for `haproxy -c`, so that a check never pays for the session cache. */

@@ -29,7 +29,10 @@ const tree = (
 function rendered(wanted: WantedAmphora) {
   const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576, threads: 1 };
   const budget = memoryBudget({ ...machine, ...demandOf(wanted) });
-  return renderHaproxy(wanted, budget, { statsSocket: '/s', serverState: '/t', pingCheck: '/p', user: null });
+  return renderHaproxy(wanted, budget, {
+    ...{ statsSocket: '/s', serverState: '/t', pingCheck: '/p', exporterSocket: '/e', metricsSocket: '/m' },
+    user: null,
+  });
 }
 const change = (before: WantedAmphora, after: WantedAmphora) =>
   runtimeChange(rendered(before), rendered(after));

@@ -1,4 +1,5 @@
 import type { WantedAmphora, WantedListener } from '../../wire/wanted.ts';
+import { toMetrics } from './exporter.ts';
 import { l7Policies } from './l7.ts';
 import { address, cidr, Unwritable } from './quote.ts';
 import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
@@ -71,10 +72,7 @@ export function frontendLines(
     lines.push(`tcp-request inspect-delay ${milliseconds(listener.timeoutTcpInspect, 0)}`);
   }
   if (listener.protocol === 'PROMETHEUS') {
-    lines.push(
-      'http-request return status 404 unless { path /metrics }',
-      'http-request use-service prometheus-exporter',
-    );
+    lines.push(...toMetrics);
     return lines;
   }
   if (listener.protocol === 'TERMINATED_HTTPS' && listener.tls !== null) {

@@ -2,11 +2,12 @@ import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wante
 import type { MemoryBudget } from '../memory-budget.ts';
 import { backendLines, backendName } from './backend.ts';
 import { poolsById, poolsOf } from './demand.ts';
+import { type ExporterPaths, exporterProxies } from './exporter.ts';
 import { frontendLines, longestMs } from './frontend.ts';
 import { Unwritable, word } from './quote.ts';
 import type { Files } from './tls.ts';
 
-export interface HaproxyPaths {
+export interface HaproxyPaths extends ExporterPaths {
   /** Absolute paths in the amphora. */
   readonly statsSocket: string;
   readonly serverState: string;
@@ -96,6 +97,8 @@ export function renderHaproxy(
 
   write(globalLines(wanted, budget, paths));
   write(defaultsLines);
+  if (wanted.listeners.some(({ protocol }) => protocol === 'PROMETHEUS'))
+    exporterProxies(paths).forEach(write);
   for (const warning of budget.warnings) warn(warning);
 
   const pools = poolsById(wanted);

@@ -167,6 +167,8 @@ export function render(wanted: WantedAmphora, run = '/run/livia/haproxy'): Rende
     statsSocket: `${run}/stats.sock`,
     serverState: `${run}/server-state`,
     pingCheck: `${run}/ping`,
+    exporterSocket: `${run}/exporter.sock`,
+    metricsSocket: `${run}/metrics.sock`,
     user: null,
   });
 }
