@@ -65,7 +65,10 @@ try {
       for (let round = 0; round < rounds; round++) {
         const bareLoad = { url: bare.url, clients, forMs: forMs / 3, request };
         const { perSecond } = await drive(bareLoad);
-        measured.push({ ...(await measure({ url: plane.url, clients, forMs, headers, request })), bare: perSecond });
+        measured.push({
+          ...(await measure({ url: plane.url, clients, forMs, headers, request })),
+          bare: perSecond,
+        });
       }
       show(what, clients, measured);
     }
@@ -77,7 +80,12 @@ try {
     let requests = 0;
     for (let round = 0; round < rounds; round++) {
       const before = plane.cpuMs().database + cpuMsOf(perRow.pid);
-      const figures = await drive({ url: perRow.url, clients, forMs, request: () => ({ method: 'GET', path: '/' }) });
+      const figures = await drive({
+        url: perRow.url,
+        clients,
+        forMs,
+        request: () => ({ method: 'GET', path: '/' }),
+      });
       databaseMs += plane.cpuMs().database + cpuMsOf(perRow.pid) - before;
       requests += figures.requests;
       rates.push(figures.perSecond);
@@ -197,11 +205,21 @@ function show(what: string, clients: number, measured: readonly Round[]): void {
     String(clients).padStart(3),
     median(rates).toFixed(1).padStart(10),
     `(${Math.min(...rates).toFixed(0)}-${Math.max(...rates).toFixed(0)})`.padStart(16),
-    of((round) => round.p50Ms).toFixed(2).padStart(10),
-    of((round) => round.p99Ms).toFixed(1).padStart(9),
-    of((round) => round.apiMs).toFixed(2).padStart(10),
-    of((round) => round.databaseMs).toFixed(2).padStart(11),
-    of((round) => round.cloudletMs).toFixed(2).padStart(10),
+    of((round) => round.p50Ms)
+      .toFixed(2)
+      .padStart(10),
+    of((round) => round.p99Ms)
+      .toFixed(1)
+      .padStart(9),
+    of((round) => round.apiMs)
+      .toFixed(2)
+      .padStart(10),
+    of((round) => round.databaseMs)
+      .toFixed(2)
+      .padStart(11),
+    of((round) => round.cloudletMs)
+      .toFixed(2)
+      .padStart(10),
     (Number.isNaN(bare) ? '-' : bare.toFixed(2)).padStart(9),
     (peer === undefined ? '-' : (median(rates) / peer).toFixed(1)).padStart(8),
   ];

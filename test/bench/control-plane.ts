@@ -85,7 +85,10 @@ export async function startControlPlane(portBase: number): Promise<ControlPlane>
       ...(await logIn(cloud.authUrl, password)),
       cpuMs: () => ({
         api: cpuMsOf(api.pid),
-        database: [database.pid, ...childrenOf(database.pid)].reduce((sum, pid) => sum + cpuMsOf(pid), 0),
+        database: childrenOf(database.pid).reduce(
+          (sum, pid) => sum + cpuMsOf(pid),
+          cpuMsOf(database.pid, { endedChildren: true }),
+        ),
         cloudlet: cpuMsOf(cloudlet.pid),
       }),
       stop,
@@ -123,11 +126,12 @@ async function logIn(authUrl: string, password: string): Promise<{ token: string
 
 const clockTicksPerSecond = 100;
 
-/** User and system time; 0 for a process that is gone. */
-export function cpuMsOf(pid: number): number {
+/** User and system time, that of children that have ended too if wished; 0 for a process that is gone. */
+export function cpuMsOf(pid: number, { endedChildren = false } = {}): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / clockTicksPerSecond;
+    const ticks = fields.slice(11, endedChildren ? 15 : 13).reduce((sum, text) => sum + Number(text), 0);
+    return (ticks * 1000) / clockTicksPerSecond;
   } catch {
     return 0;
   }

@@ -24,7 +24,8 @@ function bare(): (response: ServerResponse) => void {
 function perRow(): (response: ServerResponse) => void {
   const pool = new Pool({ host: from, port: 5432, user: 'livia', database: 'livia', max: 10 });
   const idsBelow = async (table: string, id: string): Promise<unknown[]> =>
-    (await pool.query(`select id from ${table} where load_balancer_id = $1 order by created_at, id`, [id])).rows;
+    (await pool.query(`select id from ${table} where load_balancer_id = $1 order by created_at, id`, [id]))
+      .rows;
   const list = async (): Promise<string> => {
     const { rows } = await pool.query<{ id: string }>(
       `select * from load_balancers where provisioning_status <> 'DELETED' order by created_at, id limit 1000`,
