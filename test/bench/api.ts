@@ -192,7 +192,7 @@ async function measure(load: Load): Promise<Round> {
 function head(): void {
   console.log(
     `\nmedians of ${rounds} rounds of ${forMs / 1000} s; CPU in milliseconds per request\n\n` +
-      `${''.padEnd(26)}${'clients  req/s  (lowest-highest)    p50 ms   p99 ms  CPU: api   database  cloudlet  of bare  × upstream (recorded)'}`,
+      `${''.padEnd(26)}clients  req/s  (lowest-highest)    p50 ms   p99 ms  CPU: api   database  cloudlet  of bare  × upstream (recorded)`,
   );
 }
 
