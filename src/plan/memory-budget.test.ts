@@ -87,6 +87,15 @@ describe('the memory budget', () => {
     expect(budget.warnings[0]?.text).toContain('open files');
   });
 
+  it('moves no bound with every member, for that would be a reload: not by memory, and not by open files', () => {
+    for (const fileLimit of [20_000, 1_048_576]) {
+      const bounds = [10_000, 10_001, 10_100, 10_239].map(
+        (servers) => memoryBudget(input({ fileLimit, servers })).maxconn,
+      );
+      expect(new Set(bounds).size).toBe(1);
+    }
+  });
+
   it('keeps the session cache and the number of old workers where they are, whatever is configured', () => {
     fc.assert(
       fc.property(anyInput, anyInput, (one, other) => {

@@ -121,7 +121,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
   // Each connection has two sides; each server may have a check under way; each thread its pollers and pipes.
   const binds = input.listeners.reduce((sum, listener) => sum + listener.binds, 0);
   const byFiles = Math.floor(
-    (input.fileLimit - 200 - input.servers - binds * input.threads - 20 * input.threads) / 2,
+    (input.fileLimit - 200 - withRoom(input.servers, 256) - binds * input.threads - 20 * input.threads) / 2,
   );
 
   const wanted = input.listeners.map((listener) => ({
