@@ -54,6 +54,46 @@ describe('the openstack client', () => {
     expect(projects.map((each: Body) => each.Name)).toEqual(['admin', 'service']);
   });
 
+  it('makes users, projects, groups and roles, and says who may what', async () => {
+    await text('project', 'create', 'shop', '--tag', 'web');
+    await text('user', 'create', '--project', 'shop', '--password', 'secret', 'ann');
+    await text('group', 'create', 'sellers');
+    await text('group', 'add', 'user', 'sellers', 'ann');
+    await text('role', 'create', 'seller');
+    await text('implied', 'role', 'create', 'seller', '--implied-role', 'load-balancer_member');
+    await text('role', 'add', '--group', 'sellers', '--project', 'shop', 'seller');
+    await text('role', 'add', '--user', 'ann', '--domain', 'default', '--inherited', 'reader');
+    expect(await json('role', 'assignment', 'list', '--names', '--project', 'shop')).toMatchObject([
+      { Role: 'seller', Group: 'sellers@Default', Project: 'shop@Default', Inherited: false },
+    ]);
+    const seen = await json('role', 'assignment', 'list', '--names', '--user', 'ann', '--effective');
+    expect(seen.map((each: Body) => `${each.Role} ${each.Project}`)).toContain(
+      'load-balancer_member shop@Default',
+    );
+    expect((await json('project', 'show', 'shop')).tags).toEqual(['web']);
+    const asAnn = { ...env, OS_USERNAME: 'ann', OS_PASSWORD: 'secret', OS_PROJECT_NAME: 'shop' };
+    const lent = await run(['openstack', 'application', 'credential', 'create', 'robot', '-f', 'json'], {
+      env: asAnn,
+      cwd: folder,
+    });
+    const { id, secret } = JSON.parse(lent);
+    const robot = {
+      ...{ PATH: env['PATH'], HOME: folder, OS_AUTH_URL: env['OS_AUTH_URL'], OS_IDENTITY_API_VERSION: '3' },
+      ...{ OS_AUTH_TYPE: 'v3applicationcredential' },
+      ...{ OS_APPLICATION_CREDENTIAL_ID: id, OS_APPLICATION_CREDENTIAL_SECRET: secret },
+    };
+    const token = JSON.parse(
+      await run(['openstack', 'token', 'issue', '-f', 'json'], { env: robot, cwd: folder }),
+    );
+    expect(token.user_id).toBeTruthy();
+    await text('token', 'revoke', token.id);
+    expect((await cloud.ask('GET', '/identity/v3/auth/projects', undefined, { as: token.id })).status).toBe(
+      401,
+    );
+    await text('user', 'delete', 'ann');
+    await text('project', 'delete', 'shop');
+  });
+
   it('makes the flavor and key pair of the test plan', async () => {
     const flavor = await json(
       ...['flavor', 'create', '--ram', '32768', '--disk', '10', '--vcpus', '4', '--id', '10', 'm1.xxlarge'],

@@ -62,14 +62,17 @@ function seedIdentity(directory: Directory, passwords: { admin: string; livia: s
   imply(directory, role('member'), role('reader'));
 
   const admin = userNamed(directory, 'admin', passwords.admin, projectNamed(directory, 'admin'));
-  grant(directory, admin, role('admin').id, { kind: 'project', id: projectNamed(directory, 'admin') });
-  grant(directory, admin, role('admin').id, { kind: 'system', id: 'all' });
-  grant(directory, admin, role('admin').id, { kind: 'domain', id: 'default' });
+  grant(directory, { user_id: admin }, role('admin').id, {
+    kind: 'project',
+    id: projectNamed(directory, 'admin'),
+  });
+  grant(directory, { user_id: admin }, role('admin').id, { kind: 'system', id: 'all' });
+  grant(directory, { user_id: admin }, role('admin').id, { kind: 'domain', id: 'default' });
 
   const service = projectNamed(directory, 'service');
   const livia = userNamed(directory, 'livia', passwords.livia, service);
-  grant(directory, livia, role('admin').id, { kind: 'project', id: service });
-  grant(directory, livia, role('service').id, { kind: 'project', id: service });
+  grant(directory, { user_id: livia }, role('admin').id, { kind: 'project', id: service });
+  grant(directory, { user_id: livia }, role('service').id, { kind: 'project', id: service });
 }
 
 /** The hash that is kept already, when it is of this password. */

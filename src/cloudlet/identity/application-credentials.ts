@@ -1,12 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { isAdmin } from '../caller.ts';
 import { callerOf, param, read } from '../http.ts';
 import type { Collection } from '../records.ts';
-import { badRequest, conflict, forbidden, notFound } from '../refusal.ts';
+import { badRequest, conflict, forbidden, notFound, Refusal } from '../refusal.ts';
 import { byName, type Directory, rolesIn } from './directory.ts';
 import { hashPassword } from './passwords.ts';
+import type { Tokens } from './tokens.ts';
 
 /** A password for programs: acts as its user, in one project, with no more than the given roles. */
 export interface ApplicationCredential {
@@ -18,6 +19,8 @@ export interface ApplicationCredential {
   readonly role_ids: readonly string[];
   readonly secret_hash: string;
   readonly expires_at: string | null;
+  /** Its tokens may make and remove application credentials. */
+  readonly unrestricted?: boolean;
 }
 
 const Create = Type.Object({
@@ -27,6 +30,7 @@ const Create = Type.Object({
     secret: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     expires_at: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     unrestricted: Type.Optional(Type.Boolean()),
+    access_rules: Type.Optional(Type.Array(Type.Object({}))),
     roles: Type.Optional(
       Type.Array(Type.Object({ id: Type.Optional(Type.String()), name: Type.Optional(Type.String()) })),
     ),
@@ -36,6 +40,7 @@ const Create = Type.Object({
 export function applicationCredentialRoutes(
   app: FastifyInstance,
   directory: Directory,
+  tokens: Tokens,
   credentials: Collection<ApplicationCredential>,
 ): void {
   const view = (one: ApplicationCredential) => ({
@@ -44,7 +49,7 @@ export function applicationCredentialRoutes(
     description: one.description,
     project_id: one.project_id,
     expires_at: one.expires_at,
-    unrestricted: false,
+    unrestricted: one.unrestricted ?? false,
     system: null,
     roles: one.role_ids.map((id) => ({ id, name: directory.roles.get(id)?.name, domain_id: null })),
   });
@@ -68,11 +73,12 @@ export function applicationCredentialRoutes(
   app.post(path, async (request, reply) => {
     const caller = callerOf(request);
     const wanted = read(Create, request.body).application_credential;
+    requireUnrestricted(request);
     if (caller.userId !== param(request, 'user')) throw forbidden();
     if (caller.projectId === null)
       throw badRequest('An application credential needs a token scoped to a project.');
-    if (wanted.unrestricted === true)
-      throw badRequest('Unrestricted application credentials are not offered.');
+    if ((wanted.access_rules ?? []).length > 0)
+      throw new Refusal(501, 'Access rules of application credentials are not offered.');
     if (byName(owned(caller.userId), wanted.name)) {
       throw conflict(
         `Conflict occurred attempting to store application_credential - name ${wanted.name} is taken.`,
@@ -92,6 +98,7 @@ export function applicationCredentialRoutes(
       user_id: caller.userId,
       project_id: caller.projectId,
       role_ids: (roles ?? own).map((role) => role.id),
+      unrestricted: wanted.unrestricted ?? false,
       secret_hash: await hashPassword(secret),
       expires_at: wanted.expires_at == null ? null : utc(wanted.expires_at),
     });
@@ -99,9 +106,24 @@ export function applicationCredentialRoutes(
   });
 
   app.delete(`${path}/:id`, async (request, reply) => {
+    requireUnrestricted(request);
     credentials.remove(found(request).id);
     return reply.code(204).send();
   });
+
+  app.get('/users/:user/access_rules', async () => ({
+    access_rules: [],
+    links: { next: null, previous: null },
+  }));
+
+  /** What a program was lent it cannot lend on. */
+  function requireUnrestricted(request: FastifyRequest): void {
+    const lender = tokens.find(String(request.headers['x-auth-token']))?.application_credential?.id;
+    if (lender !== undefined && credentials.get(lender)?.unrestricted !== true)
+      throw forbidden(
+        'Using method application_credential is not allowed for managing application credentials.',
+      );
+  }
 
   function found(request: Parameters<typeof param>[0]): ApplicationCredential {
     const id = param(request, 'id');

@@ -1,162 +1,74 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import Type from 'typebox';
-import { isAdmin, requireAdmin } from '../caller.ts';
-import { callerOf, param, read } from '../http.ts';
+import type { FastifyInstance } from 'fastify';
+import { isAdmin } from '../caller.ts';
+import { callerOf } from '../http.ts';
 import { one, type Query } from '../lists.ts';
-import { forbidden, notFound, Refusal } from '../refusal.ts';
-import { projectsOf } from './auth.ts';
-import { type Assignment, assignmentId, type Directory, grant, rolesIn, type Scope } from './directory.ts';
-import { hashPassword, passwordMatches } from './passwords.ts';
-import type { Tokens } from './tokens.ts';
+import { forbidden } from '../refusal.ts';
+import { type Assignment, type Directory, holdsIn, sameScope, type Scope, withImplied } from './directory.ts';
 
-const PasswordChange = Type.Object({
-  user: Type.Object({ password: Type.String({ minLength: 1 }), original_password: Type.String() }),
-});
-
-/** Who has which role where; and what a user may do with their own account. */
-export function assignmentRoutes(
-  app: FastifyInstance,
-  directory: Directory,
-  tokens: Tokens,
-  base: string,
-): void {
-  const places = {
-    '/projects/:scope': (id: string): Scope => ({
-      kind: 'project',
-      id: exists(directory.projects, id, 'project'),
-    }),
-    '/domains/:scope': (id: string): Scope => ({
-      kind: 'domain',
-      id: exists(directory.domains, id, 'domain'),
-    }),
-    '/system': (): Scope => ({ kind: 'system', id: 'all' }),
-  };
-
-  for (const [path, scopeOf] of Object.entries(places)) {
-    const scope = (request: FastifyRequest) => scopeOf((request.params as { scope?: string }).scope ?? 'all');
-    const target = (request: FastifyRequest) => ({
-      user: exists(directory.users, param(request, 'user'), 'user'),
-      role: exists(directory.roles, param(request, 'role'), 'role'),
-      scope: scope(request),
-    });
-
-    app.get(`${path}/users/:user/roles`, async (request) => {
-      requireAdmin(callerOf(request));
-      const where = scope(request);
-      const user = exists(directory.users, param(request, 'user'), 'user');
-      const direct = directory.assignments
-        .all()
-        .filter((each) => each.user_id === user && same(each.scope, where));
-      return {
-        roles: direct.map((each) => directory.roles.get(each.role_id)),
-        links: { next: null, previous: null },
-      };
-    });
-    app.put(`${path}/users/:user/roles/:role`, async (request, reply) => {
-      requireAdmin(callerOf(request));
-      const { user, role, scope: where } = target(request);
-      grant(directory, user, role, where);
-      return reply.code(204).send();
-    });
-    const find = (request: FastifyRequest): string => {
-      requireAdmin(callerOf(request));
-      const { user, role, scope: where } = target(request);
-      const id = assignmentId(user, role, where);
-      if (directory.assignments.get(id) === undefined)
-        throw notFound(`Could not find role assignment: ${id}.`);
-      return id;
-    };
-    app.get(`${path}/users/:user/roles/:role`, async (request, reply) => {
-      find(request);
-      return reply.code(204).send();
-    });
-    app.delete(`${path}/users/:user/roles/:role`, async (request, reply) => {
-      directory.assignments.remove(find(request));
-      return reply.code(204).send();
-    });
-  }
-
+/** `/role_assignments`: who has which role where, as given, or as it comes out. */
+export function assignmentRoutes(app: FastifyInstance, directory: Directory, base: string): void {
   app.get<{ Querystring: Query }>('/role_assignments', async (request) => {
     const { query } = request;
     const caller = callerOf(request);
     const user = one(query, 'user.id');
-    if (!isAdmin(caller) && caller.userId !== user) throw forbidden();
+    if (!isAdmin(caller) && (user === undefined || caller.userId !== user)) throw forbidden();
+    const group = one(query, 'group.id');
     const project = one(query, 'scope.project.id');
     const domain = one(query, 'scope.domain.id');
     const role = one(query, 'role.id');
+    const inherited = one(query, 'scope.OS-INHERIT:inherited_to') !== undefined;
     const names = asked(query, 'include_names');
-    const shown = (asked(query, 'effective') ? effective(directory) : directory.assignments.all()).filter(
+    const all = asked(query, 'effective') ? effective(directory) : directory.assignments.all();
+    const shown = all.filter(
       (each) =>
-        (user === undefined || each.user_id === user) &&
+        (user === undefined || ('user_id' in each && each.user_id === user)) &&
+        (group === undefined || ('group_id' in each && each.group_id === group)) &&
         (role === undefined || each.role_id === role) &&
-        (project === undefined || same(each.scope, { kind: 'project', id: project })) &&
-        (domain === undefined || same(each.scope, { kind: 'domain', id: domain })) &&
+        (project === undefined || sameScope(each.scope, { kind: 'project', id: project })) &&
+        (domain === undefined || sameScope(each.scope, { kind: 'domain', id: domain })) &&
         (one(query, 'scope.system') === undefined || each.scope.kind === 'system') &&
-        one(query, 'group.id') === undefined,
+        (!inherited || each.inherited === true),
     );
     return {
       role_assignments: shown.map((each) => assignmentView(directory, each, names, base)),
       links: { next: null, self: `${base}/role_assignments`, previous: null },
     };
   });
-
-  app.get('/role_inferences', async (request) => {
-    requireAdmin(callerOf(request));
-    const inferences = directory.roles.all().map((prior) => ({
-      prior_role: { id: prior.id, name: prior.name, description: prior.description },
-      implies: directory.impliedRoles
-        .all()
-        .filter((rule) => rule.prior === prior.id)
-        .map((rule) => ({ id: rule.implied, name: directory.roles.get(rule.implied)?.name })),
-    }));
-    return {
-      role_inferences: inferences.filter((each) => each.implies.length > 0),
-      links: { next: null, previous: null },
-    };
-  });
-
-  app.get('/users/:user/projects', async (request) => {
-    const user = param(request, 'user');
-    const caller = callerOf(request);
-    if (!isAdmin(caller) && caller.userId !== user) throw forbidden();
-    return { projects: projectsOf(directory, user), links: { next: null, previous: null } };
-  });
-
-  app.post('/users/:user/password', async (request, reply) => {
-    const { user: wish } = read(PasswordChange, request.body);
-    const user = directory.users.get(param(request, 'user'));
-    const matches = await passwordMatches(wish.original_password, user?.password_hash ?? undefined);
-    if (user === undefined || !matches) {
-      throw new Refusal(401, 'The request you have made requires authentication.');
-    }
-    directory.users.put({ ...user, password_hash: await hashPassword(wish.password) });
-    tokens.revokeAllOf(user.id);
-    return reply.code(204).send();
-  });
-
-  // Groups are not offered; clients that look one up learn that there is none.
-  app.get('/groups', async (request) => {
-    requireAdmin(callerOf(request));
-    return { groups: [], links: { next: null, self: `${base}/groups`, previous: null } };
-  });
-  app.get('/users/:user/groups', async () => ({ groups: [], links: { next: null, previous: null } }));
 }
 
+/** Groups as their members, inherited ones where they hold, and what roles imply. */
 function effective(directory: Directory): Assignment[] {
-  const places = new Map(directory.assignments.all().map((one) => [`${one.user_id} ${one.scope.id}`, one]));
-  return [...places.values()].flatMap(({ user_id, scope }) =>
-    rolesIn(directory, user_id, scope).map((role) => ({
-      id: assignmentId(user_id, role.id, scope),
-      user_id,
-      role_id: role.id,
-      scope,
-    })),
-  );
+  const found = new Map<string, Assignment>();
+  for (const given of directory.assignments.all()) {
+    const scopes: Scope[] =
+      given.inherited === true
+        ? directory.projects
+            .all()
+            .map(({ id }): Scope => ({ kind: 'project', id }))
+            .filter((scope) => holdsIn(directory, given, scope))
+        : [given.scope];
+    const users = 'user_id' in given ? [given.user_id] : membersOf(directory, given.group_id);
+    for (const scope of scopes) {
+      for (const user_id of users) {
+        for (const role of withImplied(directory, [given.role_id])) {
+          const id = [user_id, role.id, scope.kind, scope.id].join(':');
+          found.set(id, { id, user_id, role_id: role.id, scope });
+        }
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+function membersOf(directory: Directory, groupId: string): string[] {
+  return directory.memberships
+    .all()
+    .filter((each) => each.group_id === groupId)
+    .map((each) => each.user_id);
 }
 
 function assignmentView(directory: Directory, each: Assignment, names: boolean, base: string): object {
-  const role = directory.roles.get(each.role_id);
-  const user = directory.users.get(each.user_id);
+  const { scope, role_id } = each;
   const inDomain = (thing: { name: string; domain_id: string } | undefined) =>
     names && thing
       ? {
@@ -164,24 +76,24 @@ function assignmentView(directory: Directory, each: Assignment, names: boolean, 
           domain: { id: thing.domain_id, name: directory.domains.get(thing.domain_id)?.name },
         }
       : {};
-  const scope =
-    each.scope.kind === 'system'
-      ? { system: { all: true } }
-      : each.scope.kind === 'project'
-        ? { project: { id: each.scope.id, ...inDomain(directory.projects.get(each.scope.id)) } }
-        : {
-            domain: {
-              id: each.scope.id,
-              ...(names && { name: directory.domains.get(each.scope.id)?.name }),
-            },
-          };
+  const place = {
+    project: { id: scope.id, ...inDomain(directory.projects.get(scope.id)) },
+    domain: { id: scope.id, ...(names && { name: directory.domains.get(scope.id)?.name }) },
+    system: { all: true },
+  }[scope.kind];
+  const actor =
+    'user_id' in each
+      ? { user: { id: each.user_id, ...inDomain(directory.users.get(each.user_id)) } }
+      : { group: { id: each.group_id, ...inDomain(directory.groups.get(each.group_id)) } };
+  const who = 'user_id' in each ? `users/${each.user_id}` : `groups/${each.group_id}`;
+  const where = scope.kind === 'system' ? 'system' : `${scope.kind}s/${scope.id}`;
+  const inherited = each.inherited === true;
+  const path = `${where}/${who}/roles/${role_id}`;
   return {
-    role: { id: each.role_id, ...(names && { name: role?.name }) },
-    user: { id: each.user_id, ...inDomain(user) },
-    scope,
-    links: {
-      assignment: `${base}/${each.scope.kind}s/${each.scope.id}/users/${each.user_id}/roles/${each.role_id}`,
-    },
+    role: { id: role_id, ...(names && { name: directory.roles.get(role_id)?.name }) },
+    ...actor,
+    scope: { [scope.kind]: place, ...(inherited && { 'OS-INHERIT:inherited_to': 'projects' }) },
+    links: { assignment: inherited ? `${base}/OS-INHERIT/${path}/inherited_to_projects` : `${base}/${path}` },
   };
 }
 
@@ -189,13 +101,4 @@ function assignmentView(directory: Directory, each: Assignment, names: boolean, 
 function asked(query: Query, key: string): boolean {
   const value = one(query, key);
   return value !== undefined && !['0', 'false'].includes(value.toLowerCase());
-}
-
-function same(left: Scope, right: Scope): boolean {
-  return left.kind === right.kind && left.id === right.id;
-}
-
-function exists(collection: { get(id: string): unknown }, id: string, words: string): string {
-  if (collection.get(id) === undefined) throw notFound(`Could not find ${words}: ${id}.`);
-  return id;
 }

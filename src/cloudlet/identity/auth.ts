@@ -7,7 +7,7 @@ import type { ApplicationCredential } from './application-credentials.ts';
 import { catalog } from './catalog.ts';
 import { byName, type Directory, rolesIn, type Scope, type User } from './directory.ts';
 import { passwordMatches } from './passwords.ts';
-import { type NewToken, type Tokens, tokenView } from './tokens.ts';
+import { isActive, type NewToken, type Tokens, tokenView } from './tokens.ts';
 import type { Collection } from '../records.ts';
 
 const DomainRef = Type.Object({ id: Type.Optional(Type.String()), name: Type.Optional(Type.String()) });
@@ -165,7 +165,7 @@ async function byPassword(
 ): Promise<User> {
   const user = wanted && findUser(directory, wanted);
   const matches = await passwordMatches(wanted?.password ?? '', user?.password_hash ?? undefined);
-  if (user === undefined || !user.enabled || !matches) throw unauthorized();
+  if (user === undefined || !isActive(directory, user) || !matches) throw unauthorized();
   return user;
 }
 
@@ -190,14 +190,25 @@ async function byApplicationCredential(
   const matches = await passwordMatches(wanted?.secret ?? '', found?.secret_hash);
   const expired =
     found?.expires_at !== null && found !== undefined && found.expires_at <= auth.now().toISOString();
-  if (found === undefined || !matches || expired || directory.users.get(found.user_id)?.enabled !== true) {
+  if (
+    found === undefined ||
+    !matches ||
+    expired ||
+    !isActive(directory, directory.users.get(found.user_id))
+  ) {
     throw unauthorized();
   }
+  const scope: Scope = { kind: 'project', id: found.project_id };
+  const kept = rolesIn(directory, found.user_id, scope).some((role) => found.role_ids.includes(role.id));
+  if (!kept || !isActive(directory, directory.projects.get(found.project_id))) throw unauthorized();
   return {
     user_id: found.user_id,
     methods: ['application_credential'],
-    scope: { kind: 'project', id: found.project_id },
-    application_credential: { id: found.id, role_ids: found.role_ids },
+    scope,
+    application_credential: {
+      ...{ id: found.id, role_ids: found.role_ids },
+      restricted: found.unrestricted !== true,
+    },
   };
 }
 
@@ -234,7 +245,8 @@ function wantedScope(
   if (wanted.project !== undefined)
     scope = { kind: 'project', id: projectId(directory, wanted.project) ?? '' };
   if (scope === undefined || rolesIn(directory, user.id, scope).length === 0) throw unauthorized();
-  if (scope.kind === 'project' && directory.projects.get(scope.id)?.enabled !== true) throw unauthorized();
+  if (scope.kind === 'project' && !isActive(directory, directory.projects.get(scope.id)))
+    throw unauthorized();
   return scope;
 }
 

@@ -35,6 +35,20 @@ export interface Role {
   readonly description: string | null;
 }
 
+interface Group {
+  readonly id: string;
+  readonly name: string;
+  readonly domain_id: string;
+  readonly description: string;
+}
+
+/** The id is `group:user`. */
+interface Membership {
+  readonly id: string;
+  readonly group_id: string;
+  readonly user_id: string;
+}
+
 /** Who has the prior role has the implied one too. The id is `prior:implied`. */
 interface ImpliedRole {
   readonly id: string;
@@ -48,13 +62,16 @@ export type Scope =
   | { readonly kind: 'domain'; readonly id: string }
   | { readonly kind: 'system'; readonly id: 'all' };
 
-/** The id is made of all three parts, so that an assignment exists once. */
-export interface Assignment {
+export type Actor = { readonly user_id: string } | { readonly group_id: string };
+
+/** The id is made of all its parts, so that an assignment exists once. */
+export type Assignment = Actor & {
   readonly id: string;
-  readonly user_id: string;
   readonly role_id: string;
   readonly scope: Scope;
-}
+  /** It holds not there, but in all projects below. */
+  readonly inherited?: boolean;
+};
 
 interface Region {
   readonly id: string;
@@ -83,6 +100,8 @@ export interface Directory {
   readonly domains: Collection<Domain>;
   readonly projects: Collection<Project>;
   readonly users: Collection<User>;
+  readonly groups: Collection<Group>;
+  readonly memberships: Collection<Membership>;
   readonly roles: Collection<Role>;
   readonly impliedRoles: Collection<ImpliedRole>;
   readonly assignments: Collection<Assignment>;
@@ -96,6 +115,8 @@ export function openDirectory(records: Records): Directory {
     domains: records.collection('domain'),
     projects: records.collection('project'),
     users: records.collection('user'),
+    groups: records.collection('group'),
+    memberships: records.collection('membership'),
     roles: records.collection('role'),
     impliedRoles: records.collection('implied-role'),
     assignments: records.collection('assignment'),
@@ -105,22 +126,57 @@ export function openDirectory(records: Records): Directory {
   };
 }
 
-export function grant(directory: Directory, userId: string, roleId: string, scope: Scope): void {
-  const id = assignmentId(userId, roleId, scope);
-  directory.assignments.put({ id, user_id: userId, role_id: roleId, scope });
+export function grant(
+  directory: Directory,
+  actor: Actor,
+  roleId: string,
+  scope: Scope,
+  inherited = false,
+): void {
+  const id = assignmentId(actor, roleId, scope, inherited);
+  directory.assignments.put({ ...actor, id, role_id: roleId, scope, ...(inherited && { inherited }) });
 }
 
-export function assignmentId(userId: string, roleId: string, scope: Scope): string {
-  return `${userId}:${roleId}:${scope.kind}:${scope.id}`;
+export function assignmentId(actor: Actor, roleId: string, scope: Scope, inherited = false): string {
+  const who = 'user_id' in actor ? actor.user_id : `group:${actor.group_id}`;
+  return [who, roleId, scope.kind, scope.id, ...(inherited ? ['inherited'] : [])].join(':');
 }
 
-/** Roles of the user in the scope, with those they imply. */
+/** Roles of the user in the scope: their own, their groups', inherited ones, and those they imply. */
 export function rolesIn(directory: Directory, userId: string, scope: Scope): Role[] {
   const direct = directory.assignments
     .all()
-    .filter((one) => one.user_id === userId && one.scope.kind === scope.kind && one.scope.id === scope.id)
+    .filter((one) => isOf(directory, one, userId) && holdsIn(directory, one, scope))
     .map((one) => one.role_id);
   return withImplied(directory, direct);
+}
+
+function isOf(directory: Directory, one: Assignment, userId: string): boolean {
+  if ('user_id' in one) return one.user_id === userId;
+  return directory.memberships.get(`${one.group_id}:${userId}`) !== undefined;
+}
+
+export function holdsIn(directory: Directory, { scope, inherited }: Assignment, where: Scope): boolean {
+  if (inherited !== true) return sameScope(scope, where);
+  return where.kind === 'project' && above(directory, where.id).some((place) => sameScope(place, scope));
+}
+
+/** The projects above the project, and its domain. */
+function above(directory: Directory, projectId: string): Scope[] {
+  const places: Scope[] = [];
+  const seen = new Set([projectId]);
+  let project = directory.projects.get(projectId);
+  if (project !== undefined) places.push({ kind: 'domain', id: project.domain_id });
+  while (project?.parent_id != null && !seen.has(project.parent_id)) {
+    seen.add(project.parent_id);
+    places.push({ kind: 'project', id: project.parent_id });
+    project = directory.projects.get(project.parent_id);
+  }
+  return places;
+}
+
+export function sameScope(left: Scope, right: Scope): boolean {
+  return left.kind === right.kind && left.id === right.id;
 }
 
 export function withImplied(directory: Directory, roleIds: readonly string[]): Role[] {

@@ -1,11 +1,17 @@
 import type { FastifyInstance } from 'fastify';
 import { type Door, type ErrorBody, guard, speak, titles } from '../http.ts';
 import type { Records } from '../records.ts';
+import { accountRoutes } from './account.ts';
 import { applicationCredentialRoutes } from './application-credentials.ts';
 import { assignmentRoutes } from './assignments.ts';
 import { authRoutes } from './auth.ts';
-import { crudRoutes, kinds } from './crud.ts';
+import { crudRoutes } from './crud.ts';
 import type { Directory } from './directory.ts';
+import { grantRoutes } from './grants.ts';
+import { membershipRoutes } from './groups.ts';
+import { impliedRoleRoutes } from './implied-roles.ts';
+import { kinds } from './kinds.ts';
+import { projectTagRoutes } from './project-tags.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface IdentityParts {
@@ -51,9 +57,14 @@ export function identity(
         for (const kind of kinds(directory, (userId) => tokens.revokeAllOf(userId))) {
           crudRoutes(inner, kind, records, base);
         }
-        assignmentRoutes(inner, directory, tokens, base);
+        grantRoutes(inner, directory);
+        assignmentRoutes(inner, directory, base);
+        membershipRoutes(inner, directory, base);
+        projectTagRoutes(inner, directory);
+        accountRoutes(inner, directory, tokens);
+        inner.register(async (roles) => impliedRoleRoutes(roles, directory));
         inner.register(async (own) =>
-          applicationCredentialRoutes(own, directory, records.collection('application-credential')),
+          applicationCredentialRoutes(own, directory, tokens, records.collection('application-credential')),
         );
       });
     },

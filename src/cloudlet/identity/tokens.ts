@@ -15,7 +15,11 @@ export interface Token {
   readonly issued_at: string;
   readonly expires_at: string;
   /** When set, the token is an application credential's and has no more than these roles. */
-  readonly application_credential?: { readonly id: string; readonly role_ids: readonly string[] };
+  readonly application_credential?: {
+    readonly id: string;
+    readonly role_ids: readonly string[];
+    readonly restricted?: boolean;
+  };
 }
 
 export type NewToken = Omit<Token, 'id' | 'audit_ids' | 'issued_at' | 'expires_at'> & {
@@ -60,7 +64,7 @@ export function openTokens(
   function find(secret: string): Token | undefined {
     const token = tokens.get(fingerprint(secret));
     if (token === undefined || token.expires_at <= now().toISOString()) return undefined;
-    if (directory.users.get(token.user_id)?.enabled !== true) return undefined;
+    if (!isActive(directory, directory.users.get(token.user_id))) return undefined;
     const lender = token.application_credential;
     if (lender !== undefined && applicationCredentials.get(lender.id) === undefined) return undefined;
     return token.scope === null || (isOpen(directory, token.scope) && rolesOf(token).length > 0)
@@ -112,8 +116,16 @@ function fingerprint(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url');
 }
 
+/** Enabled, and its domain as well. */
+export function isActive(
+  directory: Directory,
+  thing: { readonly enabled: boolean; readonly domain_id: string } | undefined,
+): boolean {
+  return thing?.enabled === true && directory.domains.get(thing.domain_id)?.enabled === true;
+}
+
 function isOpen(directory: Directory, scope: Scope): boolean {
-  if (scope.kind === 'project') return directory.projects.get(scope.id)?.enabled === true;
+  if (scope.kind === 'project') return isActive(directory, directory.projects.get(scope.id));
   return scope.kind === 'system' || directory.domains.get(scope.id)?.enabled === true;
 }
 
@@ -135,7 +147,10 @@ export function tokenView(directory: Directory, tokens: Tokens, token: Token): o
     ...(scope !== null && { roles: tokens.rolesOf(token).map(named) }),
     ...(scope !== null && scopeView(directory, scope)),
     ...(token.application_credential && {
-      application_credential: { id: token.application_credential.id, restricted: true },
+      application_credential: {
+        id: token.application_credential.id,
+        restricted: token.application_credential.restricted ?? true,
+      },
     }),
   };
 }
