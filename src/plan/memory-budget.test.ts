@@ -90,7 +90,7 @@ describe('the memory budget', () => {
   it('moves no bound with every member, for that would be a reload: not by memory, and not by open files', () => {
     for (const fileLimit of [20_000, 1_048_576]) {
       const bounds = [10_000, 10_001, 10_100, 10_239].map(
-        (servers) => memoryBudget(input({ fileLimit, servers })).maxconn,
+        (servers) => memoryBudget(input({ limitBytes: 2 * giB, fileLimit, servers })).maxconn,
       );
       expect(new Set(bounds).size).toBe(1);
     }
