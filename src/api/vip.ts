@@ -182,6 +182,7 @@ export async function takeVip(
         deviceOwner: 'Octavia',
         projectId: owner.projectId,
         adminStateUp: false,
+        unheardOf: true,
       });
       const made = port.fixedIps.find((fixedIp) => fixedIp.subnetId === subnetId);
       if (made === undefined) throw new Error(`port ${port.id} was made without an address on ${subnetId}`);

@@ -70,6 +70,8 @@ export interface NewPort {
   readonly securityGroupIds?: readonly string[];
   /** Addresses beside its own that may use this port (the VIPs). */
   readonly allowedAddresses?: readonly string[];
+  /** Its name is new: nobody can have made it before, so it is not looked for. */
+  readonly unheardOf?: true;
 }
 
 /** One opening of a security group. Null protocol or ports: all. */

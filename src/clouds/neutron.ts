@@ -97,7 +97,8 @@ export function neutronNetworking(session: Session): Networking {
     },
 
     async ensurePort(port) {
-      const there = (await portBodies({ name: port.name })).find(
+      const namesakes = port.unheardOf ? [] : await portBodies({ name: port.name });
+      const there = namesakes.find(
         (candidate) => candidate.name === port.name && candidate.device_id === port.deviceId,
       );
       if (there !== undefined) return toPort(there);
