@@ -140,7 +140,7 @@ function read(
   const values: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(raw)) {
     const field = known(name);
-    if (field === undefined || field[mode] === 'ignored') continue;
+    if (field === undefined) continue;
     const meant = value === null ? meaningOfNull(field, mode) : value;
     if (meant === unsent) continue;
     if (meant === refused)
@@ -150,7 +150,7 @@ function read(
     const at: At = { attribute: name, argument: `${argument}.${name}` };
     const result = value === null ? meant : field.type.read(value, at);
     if (isProblem(result)) return result;
-    values[keys.get(name) ?? ''] = result;
+    if (field[mode] !== 'ignored') values[keys.get(name) ?? ''] = result;
   }
   return values;
 }
