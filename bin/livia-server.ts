@@ -6,6 +6,7 @@ import { apiConfig } from '../src/api/config.ts';
 import { buildApi } from '../src/api/server.ts';
 import type { Clouds } from '../src/clouds/clouds.ts';
 import { connectClouds } from '../src/clouds/connect-clouds.ts';
+import { startFlowLogFile } from '../src/health/flow-log.ts';
 import { startReceiver } from '../src/health/receiver.ts';
 import { keepWatch, SilenceWatch } from '../src/health/stale.ts';
 import { type OpenedAuthority, openAuthority } from '../src/pki/authority-folder.ts';
@@ -79,6 +80,12 @@ async function startHealth(server: Server): Promise<void> {
   });
   endings.push(() => receiver.close(), keepWatch(watch, log));
   log.info({ host, port: receiver.port }, 'heartbeats are listened to');
+  const { file, file_port: filePort, file_megabytes: megabytes, files } = settings.flow_logs;
+  if (file === undefined) return;
+  const fileBytes = Math.ceil(megabytes * 1e6);
+  const flowLog = await startFlowLogFile({ path: file, host, port: filePort, fileBytes, files, log });
+  endings.push(() => flowLog.close());
+  log.info({ file, port: flowLog.port }, 'flow logs are written');
 }
 
 async function serve(configPath: string, wantedRoles: readonly Role[]): Promise<void> {

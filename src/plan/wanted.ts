@@ -8,6 +8,7 @@ import type { Tree } from '../lb/tree.ts';
 import type {
   WantedAmphora,
   WantedBackendTls,
+  WantedFlowLog,
   WantedHealthMonitor,
   WantedInterface,
   WantedL7Policy,
@@ -49,6 +50,8 @@ export interface AmphoraFacts extends SecretFacts {
   readonly subnets: ReadonlyMap<string, SubnetFacts>;
   /** Sent only where TLS is terminated. */
   readonly ticketKeys: WantedTicketKeys;
+  /** Undefined: nothing is logged. */
+  readonly flowLog?: WantedFlowLog | undefined;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -96,6 +99,7 @@ export function wantedAmphora(
     listeners,
     pools,
     ...(hasTls(tree) && { ticketKeys: facts.ticketKeys }),
+    ...(facts.flowLog && { flowLog: facts.flowLog }),
   };
   return { wanted, failed };
 }

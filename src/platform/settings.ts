@@ -99,6 +99,33 @@ export const HealthSettings = Table({
   failover_threshold_share: Type.Number({ minimum: 0, maximum: 1, default: 0.3 }),
 });
 
+/** What amphorae log of every connection or request to a listener of HAProxy's. Off until there is a target or file. */
+export const FlowLogSettings = Table({
+  /** Syslog servers over UDP, `192.0.2.1:514` or `[2001:db8::1]:514`, as amphorae reach them; each gets every line. */
+  targets: Type.Array(
+    Type.String({ pattern: '^(\\d{1,3}(\\.\\d{1,3}){3}|\\[[0-9A-Fa-f:.]+\\]):\\d{1,5}$' }),
+    {
+      default: [],
+    },
+  ),
+  /** A file that livia-server writes where it receives heartbeats; none by default. */
+  file: Type.Optional(Type.String()),
+  /** UDP port for it, beside that of heartbeats. Default 5514. */
+  file_port: Port(5514),
+  /** Megabytes of one file. Default 100. */
+  file_megabytes: Type.Number({ exclusiveMinimum: 0, default: 100 }),
+  /** Full files that are kept. Default 5. */
+  files: Type.Integer({ minimum: 1, default: 5 }),
+  /** Syslog's. Default local0. */
+  facility: Type.String({ pattern: '^[a-z]+[0-7]?$', default: 'local0' }),
+  /** HAProxy's log-format; `{{ project_id }}` and `{{ lb_id }}` are filled in. Default: Octavia's. */
+  format: Type.String({
+    minLength: 1,
+    default:
+      '{{ project_id }} {{ lb_id }} %f %ci %cp %t %{+Q}r %ST %B %U %[ssl_c_verify] %{+Q}[ssl_c_s_dn] %b %s %Tt %tsc',
+  }),
+});
+
 export const Settings = Strict({
   api: ApiSettings,
   load_balancing: LoadBalancingSettings,
@@ -110,9 +137,11 @@ export const Settings = Strict({
   amphora: AmphoraSettings,
   worker: WorkerSettings,
   health: HealthSettings,
+  flow_logs: FlowLogSettings,
 });
 
 export type Settings = Static<typeof Settings>;
 export type AmphoraSettings = Static<typeof AmphoraSettings>;
 export type WorkerSettings = Static<typeof WorkerSettings>;
+export type FlowLogSettings = Static<typeof FlowLogSettings>;
 export type HealthSettings = Static<typeof HealthSettings>;

@@ -4,7 +4,12 @@ import type { Sighting } from '../lb/rollup.ts';
 import type { Authority } from '../pki/ca.ts';
 import type { Guard } from '../plan/guard.ts';
 import type { Log } from '../platform/log.ts';
-import type { AmphoraSettings, HealthSettings, WorkerSettings } from '../platform/settings.ts';
+import type {
+  AmphoraSettings,
+  FlowLogSettings,
+  HealthSettings,
+  WorkerSettings,
+} from '../platform/settings.ts';
 import type { Store } from '../store/store.ts';
 
 /** What the loop works with. */
@@ -18,6 +23,7 @@ export interface Context {
     readonly amphora: AmphoraSettings;
     readonly worker: WorkerSettings;
     readonly health: HealthSettings;
+    readonly flow_logs: FlowLogSettings;
   };
   readonly log: Log;
   /** Since when heartbeats have been listened to without a gap: silence before that says nothing. */

@@ -4,6 +4,7 @@ import type { Tree } from '../lb/tree.ts';
 import type { Found } from '../plan/wanted-tls.ts';
 import { type AmphoraFacts, neededSecrets, type SubnetFacts, vipsOf, wantedAmphora } from '../plan/wanted.ts';
 import { changed, type Context, type Run } from './context.ts';
+import { wantedFlowLog } from './flow-log.ts';
 import { currentTicketKeys } from './ticket-rotation.ts';
 
 /**
@@ -47,7 +48,8 @@ async function gatherFacts(context: Context, run: Run, tree: Tree, row: Amphora)
     readAll(refs.texts, (ref) => unlessNever(secrets.text(ref))),
   ]);
   const ticketKeys = currentTicketKeys(context, tree);
-  return { card, vips, subnets, certificates, texts, ticketKeys };
+  const flowLog = wantedFlowLog(context.settings.flow_logs, context.settings.health);
+  return { card, vips, subnets, certificates, texts, ticketKeys, flowLog };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {

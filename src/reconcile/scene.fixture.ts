@@ -36,6 +36,10 @@ export async function makeScene() {
         heartbeat_timeout_seconds: 10,
         failover_threshold_share: 0.3,
       },
+      flow_logs: {
+        ...{ targets: ['192.0.2.9:514'], file_port: 5514, file_megabytes: 1, files: 1 },
+        ...{ facility: 'local0', format: '%ci' },
+      },
     },
   };
   const context: Context = { ...common, store, clouds: cloud.clouds() };

@@ -155,6 +155,16 @@ export const WantedTicketKeys = Strict({
   keys: Type.Array(Type.String({ pattern: '^[A-Za-z0-9+/]{107}=$' }), { minItems: 3, maxItems: 3 }),
 });
 
+/** What is logged of every flow of HAProxy's. */
+export const WantedFlowLog = Strict({
+  /** Syslog servers over UDP, `address:port`. */
+  targets: Type.Array(Type.String(), { minItems: 1 }),
+  /** Syslog's, such as `local0`. */
+  facility: Type.String({ pattern: '^[a-z]+[0-7]?$' }),
+  /** HAProxy's log-format; `{{ project_id }}` and `{{ lb_id }}` are filled in. */
+  format: Type.String({ minLength: 1 }),
+});
+
 export const WantedAmphora = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer({ minimum: 0 }),
@@ -171,6 +181,8 @@ export const WantedAmphora = Strict({
   pools: Type.Array(WantedPool),
   /** Of the TLS tickets; without them every worker makes its own, and a reload forgets all sessions. */
   ticketKeys: Type.Optional(WantedTicketKeys),
+  /** Without it nothing is logged. */
+  flowLog: Type.Optional(WantedFlowLog),
 });
 
 export type CertificatePem = Static<typeof CertificatePem>;
@@ -183,5 +195,6 @@ export type WantedHealthMonitor = Static<typeof WantedHealthMonitor>;
 export type WantedBackendTls = Static<typeof WantedBackendTls>;
 export type WantedPool = Static<typeof WantedPool>;
 export type WantedInterface = Static<typeof WantedInterface>;
+export type WantedFlowLog = Static<typeof WantedFlowLog>;
 export type WantedTicketKeys = Static<typeof WantedTicketKeys>;
 export type WantedAmphora = Static<typeof WantedAmphora>;

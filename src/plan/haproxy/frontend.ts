@@ -1,5 +1,6 @@
 import type { WantedAmphora, WantedListener } from '../../wire/wanted.ts';
 import { toMetrics } from './exporter.ts';
+import { flowLogLines } from './flow-log.ts';
 import { l7Policies } from './l7.ts';
 import { address, cidr, Unwritable } from './quote.ts';
 import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
@@ -75,6 +76,7 @@ export function frontendLines(
     lines.push(...toMetrics);
     return lines;
   }
+  lines.push(...flowLogLines(wanted, mode));
   if (listener.protocol === 'TERMINATED_HTTPS' && listener.tls !== null) {
     lines.push(...strictTransportSecurity(listener.tls));
   }

@@ -3,6 +3,7 @@ import type { MemoryBudget } from '../memory-budget.ts';
 import { backendLines, backendName } from './backend.ts';
 import { poolsById, poolsOf } from './demand.ts';
 import { type ExporterPaths, exporterProxies } from './exporter.ts';
+import { logTargets } from './flow-log.ts';
 import { frontendLines, longestMs } from './frontend.ts';
 import { Unwritable, word } from './quote.ts';
 import type { Files } from './tls.ts';
@@ -41,6 +42,7 @@ function globalLines(wanted: WantedAmphora, budget: MemoryBudget, paths: Haproxy
     ...(paths.user === null ? [] : [`user ${word(paths.user.name)}`, `group ${word(paths.user.group)}`]),
     `stats socket ${word(paths.statsSocket)} mode 600 level admin expose-fd listeners`,
     `server-state-file ${word(paths.serverState)}`,
+    ...logTargets(wanted),
     ...(pings ? ['external-check', 'insecure-fork-wanted'] : []),
     `nbthread ${budget.threads}`,
     `maxconn ${budget.maxconn}`,

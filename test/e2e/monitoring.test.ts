@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { externalSubnet } from './https-load-balancer.ts';
 import { webMember, type WebMember } from './members.ts';
@@ -7,7 +9,10 @@ const service = makeService(21_180);
 let member: WebMember;
 let subnet: { id: string; gateway: string };
 
+const flowLog = join(service.stateDir, 'flows.log');
+
 beforeAll(async () => {
+  writeFileSync(join(service.stateDir, 'livia.toml'), `[flow_logs]\nfile = ${JSON.stringify(flowLog)}\n`);
   await service.start();
   subnet = await externalSubnet(service);
   member = await webMember('here', subnet.gateway);
@@ -49,4 +54,38 @@ it('a health monitor of type PING finds out who answers, and only they get reque
   const { pool } = await service.call('GET', `/v2/lbaas/pools/${poolId}`);
   expect(pool.operating_status).toBe('DEGRADED');
   for (let n = 0; n < 4; n += 1) expect(await curl(`http://${vip}/`)).toBe('here');
+});
+
+it('every request and every connection is a line of the flow log, in the format of Octavia', async () => {
+  const { loadbalancer } = await service.call('POST', '/v2/lbaas/loadbalancers', {
+    loadbalancer: {
+      vip_subnet_id: subnet.id,
+      listeners: ['HTTP', 'TCP'].map((protocol, n) => ({
+        ...{ protocol, protocol_port: 80 + n },
+        default_pool: {
+          ...{ name: `pool ${protocol}`, protocol, lb_algorithm: 'ROUND_ROBIN' },
+          members: [{ address: member.address, protocol_port: member.port }],
+        },
+      })),
+    },
+  });
+  const { vip_address: vip, project_id: project, id } = await service.active(loadbalancer.id);
+  expect(await curl(`http://${vip}/some%20path`)).toBe('here');
+  expect(await curl(`http://${vip}:81/`)).toBe('here');
+  const lines = await eventually('both are written down', async () => {
+    const all = existsSync(flowLog) ? readFileSync(flowLog, 'utf8').trim().split('\n') : [];
+    const ours = all.filter((line) => line.includes(id));
+    return ours.length >= 2 ? ours : undefined;
+  });
+  const rest = (n: number): string => (lines[n] ?? '').replace(/^.*?haproxy\[\d+\]: /, '');
+  const [http = '', tcp = ''] = loadbalancer.listeners.map((listener: { id: string }) => listener.id);
+  const when = String.raw`\d+ \d\d/\w+/\d{4}:[0-9:.]+`;
+  expect(rest(0)).toMatch(
+    new RegExp(
+      `^${project} ${id} ${http} [0-9.]+ ${when} "GET /some%20path HTTP/1.1" 200 \\d+ \\d+ - "" \\S+:${http} \\S+ \\d+ `,
+    ),
+  );
+  expect(rest(1)).toMatch(
+    new RegExp(`^${project} ${id} ${tcp} [0-9.]+ ${when} - - \\d+ \\d+ - "" \\S+:${tcp} \\S+ \\d+ `),
+  );
 });
