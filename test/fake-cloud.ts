@@ -23,7 +23,7 @@ export interface FakeCloud {
   readonly compute: Compute;
   readonly images: Images;
   /** A token of a new user with these roles in that project. */
-  login(roles: readonly string[], projectId: string | null): string;
+  login(roles: readonly string[], projectId: string | null, options?: { readonly system?: boolean }): string;
   revoke(token: string): void;
   addSubnet(cidr: string, networkId?: string): Subnet;
   addPort(port: Partial<Port> & Pick<Port, 'networkId' | 'fixedIps'>): Port;
@@ -91,9 +91,9 @@ export function fakeCloud(): FakeCloud {
         return imageTags.get(tag);
       },
     },
-    login(roles, projectId) {
+    login(roles, projectId, { system = false } = {}) {
       const token = randomUUID();
-      callers.set(token, { token, userId: randomUUID(), projectId, systemScope: false, roles });
+      callers.set(token, { token, userId: randomUUID(), projectId, systemScope: system, roles });
       return token;
     },
     revoke: (token) => void callers.delete(token),

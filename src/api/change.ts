@@ -12,7 +12,9 @@ export interface Wish<T, V> {
   readonly actions: readonly Action[];
   /** What names the load balancer: itself, or something below it. */
   readonly of: { readonly kind: ResourceKind; readonly id: string };
-  /** The answer when that is not there (any more). */
+  /** What else has to be there. */
+  readonly present?: (tree: Tree) => boolean;
+  /** The answer when either is not there (any more). */
   readonly missing: Problem;
   /** The pure rule. */
   readonly decide: (tree: Tree, circumstances: Circumstances) => Decision<T> | Problem;
@@ -31,7 +33,7 @@ export async function carry<T, V>(api: Api, wish: Wish<T, V>): Promise<V | Probl
     deployment: api.config.deployment,
   };
   const decide = (tree: Tree | undefined): Decision<T> | Problem => {
-    if (tree === undefined) return wish.missing;
+    if (tree === undefined || wish.present?.(tree) === false) return wish.missing;
     for (const action of wish.actions) {
       const denied = authorize(wish.caller, action, tree.loadBalancer.projectId);
       if (denied !== undefined) return denied;

@@ -1,4 +1,5 @@
-import { notFound, type Problem } from '../lb/problems.ts';
+import { type DisplayName, notFound, type Problem } from '../lb/problems.ts';
+import type { Tree } from '../lb/tree.ts';
 import type { Views } from '../store/store.ts';
 import { listAnswer, showAnswer } from './collection.ts';
 import { clientRefusal, type Refusal } from './faults.ts';
@@ -82,12 +83,26 @@ export function showInParent<K extends Child>(
   };
 }
 
-/** What every wish about something below the parent has in common. */
+/** What every wish about the things below the parent has in common. */
 export function below(parent: Parent, request: ApiRequest) {
   const { parentId } = idsOf(parent, request);
   return {
     caller: request.caller,
     of: { kind: parent.kind, id: parentId },
     missing: notFound(parent.kind === 'pool' ? 'Pool' : 'L7 Policy', parentId),
+  } as const;
+}
+
+/** What every wish about one of them has in common: that it is there is looked at before who asks. */
+export function oneBelow(parent: Parent, { name }: { readonly name: DisplayName }, request: ApiRequest) {
+  const { parentId, id } = idsOf(parent, request);
+  const [uuid, parentUuid] = [uuidOf(id), uuidOf(parentId)];
+  return {
+    ...below(parent, request),
+    present: ({ members, l7Rules }: Tree): boolean =>
+      parent.kind === 'pool'
+        ? members.some((member) => member.id === uuid && member.poolId === parentUuid)
+        : l7Rules.some((rule) => rule.id === uuid && rule.l7PolicyId === parentUuid),
+    missing: notFound(name, id),
   } as const;
 }

@@ -14,6 +14,8 @@ export interface Stage {
   readonly ids: ReadonlyMap<string, string>;
   /** A body or path with the ids in it. `:fresh` is a new name, `:pool!upper` and `:pool!bare` the id in other ways. */
   told<T>(text: T): T;
+  /** From now on that word stands for that id. */
+  known(word: string, id: string): void;
   /** The load balancer and everything below it, as stored. */
   tree(): Promise<Tree>;
   /** Everything as it was: what came since is gone, what changed is undone. */
@@ -114,6 +116,7 @@ export async function setStage(): Promise<Stage> {
   };
   return {
     ...{ api, member, admin, balancerId, ids, told, tree },
+    known: (word, id) => void ids.set(word, id),
     restore: (before) => api.store.trees.settle(before.loadBalancer.id, () => before),
     close: () => api.close(),
   };

@@ -4,7 +4,7 @@ import type { Views } from '../../store/store.ts';
 import { created, updated } from '../bodies.ts';
 import { carry } from '../change.ts';
 import { fields } from '../fields.ts';
-import { below, idsOf, inParent, listInParent, type Parent, showInParent } from '../nested.ts';
+import { below, idsOf, inParent, listInParent, oneBelow, type Parent, showInParent } from '../nested.ts';
 import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
 import { common, id, inheritedProject, resource } from '../resource.ts';
 import { objectAnswer } from '../routes.ts';
@@ -88,7 +88,7 @@ async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (isProblem(changes)) return changes;
   const { parentId, id } = idsOf(policy, request);
   const rule = await carry(api, {
-    ...below(policy, request),
+    ...oneBelow(policy, l7Rules, request),
     actions: ['l7rule:put'],
     decide: (tree, circumstances) => updateL7Rule(tree, parentId, id, changes, circumstances),
     show: (_, answer): Views['l7Rule'] => answer,
@@ -101,7 +101,7 @@ async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (stray !== undefined) return stray;
   const { parentId, id } = idsOf(policy, request);
   const done = await carry(api, {
-    ...below(policy, request),
+    ...oneBelow(policy, l7Rules, request),
     actions: ['l7rule:delete'],
     decide: (tree) => deleteL7Rule(tree, parentId, id),
     show: () => undefined,

@@ -6,7 +6,7 @@ import { created, envelope, updated } from '../bodies.ts';
 import { networkRights } from '../caller.ts';
 import { carry } from '../change.ts';
 import { type Created, fields, readCreated } from '../fields.ts';
-import { below, idsOf, inParent, listInParent, type Parent, showInParent } from '../nested.ts';
+import { below, idsOf, inParent, listInParent, oneBelow, type Parent, showInParent } from '../nested.ts';
 import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
 import { common, id, inheritedProject, named, resource } from '../resource.ts';
 import { objectAnswer } from '../routes.ts';
@@ -100,7 +100,7 @@ async function update(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (isProblem(changes)) return changes;
   const { parentId: poolId, id: memberId } = idsOf(pool, request);
   const member = await carry(api, {
-    ...below(pool, request),
+    ...oneBelow(pool, members, request),
     actions: ['member:put'],
     decide: (tree, circumstances) => updateMember(tree, poolId, memberId, changes, circumstances),
     show: (_, answer): Views['member'] => answer,
@@ -113,7 +113,7 @@ async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (stray !== undefined) return stray;
   const { parentId: poolId, id: memberId } = idsOf(pool, request);
   const done = await carry(api, {
-    ...below(pool, request),
+    ...oneBelow(pool, members, request),
     actions: ['member:delete'],
     decide: (tree) => deleteMember(tree, poolId, memberId),
     show: () => undefined,
