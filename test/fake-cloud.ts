@@ -289,6 +289,9 @@ function fakeCompute(flavors: ReadonlySet<string>, up: () => void): Compute {
       up();
       return [...servers.values()].find((server) => server.name === name);
     },
+    async attachPort() {
+      up();
+    },
     async removeServer(id) {
       up();
       servers.delete(id);

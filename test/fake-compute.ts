@@ -45,12 +45,26 @@ const vipSubnet: Subnet = {
   cidr: '192.0.2.0/24',
   gatewayIp: '192.0.2.1',
 };
+/** Of members elsewhere. */
+export const memberSubnet: Subnet = {
+  id: uuid(4001),
+  networkId: uuid(4002),
+  ipVersion: 4,
+  cidr: '198.51.100.0/24',
+  gatewayIp: '198.51.100.1',
+};
 const managementSubnet: Subnet = {
   id: uuid(2002),
   networkId: managementNetwork,
   ipVersion: 4,
   cidr: '10.0.0.0/24',
   gatewayIp: '10.0.0.1',
+};
+
+const prefixes: Readonly<Record<string, string>> = {
+  [vipSubnet.id]: '192.0.2',
+  [memberSubnet.id]: '198.51.100',
+  [managementSubnet.id]: '10.0.0',
 };
 
 /**
@@ -83,7 +97,7 @@ export class FakeCompute {
       },
       networking: {
         networkId: async (idOrName) => (idOrName === 'lb-mgmt-net' ? managementNetwork : undefined),
-        subnet: async (id) => [vipSubnet, managementSubnet].find((subnet) => subnet.id === id),
+        subnet: async (id) => [vipSubnet, managementSubnet, memberSubnet].find((subnet) => subnet.id === id),
         subnetsOf: async (networkId) =>
           [vipSubnet, managementSubnet].filter((subnet) => subnet.networkId === networkId),
         port: async (id) => this.ports.get(id),
@@ -112,6 +126,7 @@ export class FakeCompute {
         ensureServer: async (server) => this.#shown(this.#named(server.name) ?? this.#boot(server)),
         observeServer: async (id) => this.#shown(this.servers.get(id)),
         findServer: async (name) => this.#shown(this.#named(name)),
+        attachPort: async (serverId, portId) => this.#attach(serverId, portId),
         removeServer: async (id) => this.#removeServer(id),
       },
       images: { newest: async () => this.imageId },
@@ -144,7 +159,7 @@ export class FakeCompute {
         subnetId,
         ipAddress:
           ('ipAddress' in fixed ? fixed.ipAddress : undefined) ??
-          `${subnetId === vipSubnet.id ? '192.0.2' : '10.0.0'}.${++this.#lastAddress % 250}`,
+          `${prefixes[subnetId]}.${++this.#lastAddress % 250}`,
       })),
       deviceId: port.deviceId,
       deviceOwner: port.deviceOwner,
@@ -219,6 +234,14 @@ export class FakeCompute {
     };
     this.servers.set(id, server);
     return server;
+  }
+
+  #attach(serverId: string, portId: string): void {
+    const port = this.ports.get(portId);
+    if (port === undefined || port.deviceId !== '' || !this.servers.has(serverId)) {
+      throw new DriverError(`port ${portId} is gone or in use`, { retry: 'never', status: 400 });
+    }
+    this.ports.set(portId, { ...port, deviceId: serverId });
   }
 
   #removeServer(id: string): void {

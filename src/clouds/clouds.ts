@@ -152,6 +152,8 @@ export interface Compute {
   ensureServer(server: NewServer): Promise<Server>;
   observeServer(id: string): Promise<Server | undefined>;
   findServer(name: string): Promise<Server | undefined>;
+  /** Puts a card into a running server; once only. */
+  attachPort(serverId: string, portId: string): Promise<void>;
   /** Asks for the removal; gone when `observeServer` says undefined. */
   removeServer(id: string): Promise<void>;
 }

@@ -249,18 +249,20 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       expect(await compute.projectId()).not.toBe('');
     });
 
-    it('boot a server once, with its ports in order, and remove it', async ({ skip }) => {
+    it('boot a server once, with its ports in order, put in another, and remove it', async ({ skip }) => {
       if (!ground.boots) skip();
       const { compute, networking } = clouds;
-      const port = await networking.ensurePort({
-        name: `amphora-port-${randomUUID()}`,
-        networkId: ground.network.id,
-        fixedIps: [],
-        deviceId: '',
-        deviceOwner: '',
-        projectId: await compute.projectId(),
-        adminStateUp: true,
-      });
+      const makePort = async () =>
+        networking.ensurePort({
+          name: `amphora-port-${randomUUID()}`,
+          networkId: ground.network.id,
+          fixedIps: [],
+          deviceId: '',
+          deviceOwner: '',
+          projectId: await compute.projectId(),
+          adminStateUp: true,
+        });
+      const [port, later] = [await makePort(), await makePort()];
       const wanted = {
         name: `amphora-${randomUUID()}`,
         imageId: ground.newestImageId,
@@ -283,6 +285,13 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       expect((await compute.ensureServer(wanted)).id).toBe(made.id);
       expect((await compute.findServer(wanted.name))?.id).toBe(made.id);
       expect(await compute.findServer(wanted.name.slice(0, -1))).toBeUndefined();
+      expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
+      await compute.attachPort(made.id, later.id);
+      expect((await compute.observeServer(made.id))?.interfaces.map(({ portId }) => portId)).toEqual([
+        port.id,
+        later.id,
+      ]);
+      await networking.removePort(later.id);
       expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
       await compute.removeServer(made.id);
       await expect.poll(() => compute.observeServer(made.id), { timeout: 30_000 }).toBeUndefined();

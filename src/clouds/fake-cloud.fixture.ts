@@ -438,6 +438,19 @@ function nova(app: FastifyInstance, state: State): void {
       }),
     };
   });
+  app.post(`${base}/servers/:id/os-interface`, async (request, reply) => {
+    const { id } = request.params as { id: string };
+    const { interfaceAttachment } = request.body as { interfaceAttachment: { port_id: string } };
+    const server = state.servers.get(id) as (Row & { networks: { port: string }[] }) | undefined;
+    const port = state.ports.get(interfaceAttachment.port_id);
+    if (server === undefined) return refuse(reply, 404, 'itemNotFound', 'Instance could not be found.');
+    if (port === undefined || port['device_id'] !== '') {
+      return refuse(reply, 400, 'badRequest', `Port ${interfaceAttachment.port_id} is still in use.`);
+    }
+    port['device_id'] = id;
+    server.networks.push({ port: port.id });
+    return { interfaceAttachment: { port_id: port.id } };
+  });
   app.delete(`${base}/servers/:id`, async (request, reply) => {
     const { id } = request.params as { id: string };
     if (!state.servers.delete(id)) return refuse(reply, 404, 'itemNotFound', 'Instance could not be found.');

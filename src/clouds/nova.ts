@@ -81,6 +81,14 @@ export function novaCompute(session: Session): Compute {
     },
     observeServer,
     findServer,
+    async attachPort(serverId, portId) {
+      const body = { interfaceAttachment: { port_id: portId } };
+      await session
+        .request('compute', 'POST', at`/servers/${serverId}/os-interface`, { body })
+        .catch((error: unknown) => {
+          throw isStatus(error, 409) ? postponed(error) : error;
+        });
+    },
     async removeServer(id) {
       await session.request('compute', 'DELETE', at`/servers/${id}`).catch((error: unknown) => {
         // Busy with something else that was asked of it, which ends.

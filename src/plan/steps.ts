@@ -40,6 +40,8 @@ export const names = {
   server: (amphoraId: string): string => `amphora-${amphoraId}`,
   managementPort: (amphoraId: string): string => `livia-mgmt-${amphoraId}`,
   vrrpPort: (amphoraId: string): string => `octavia-lb-vrrp-${amphoraId}`,
+  /** Of all its cards on members' subnets: names of ports need not differ. */
+  memberPort: (amphoraId: string): string => `livia-member-${amphoraId}`,
   vipPort: (loadBalancerId: string): string => `octavia-lb-${loadBalancerId}`,
   vipDevice: (loadBalancerId: string): string => `lb-${loadBalancerId}`,
   securityGroup: (loadBalancerId: string): string => `lb-${loadBalancerId}`,

@@ -19,6 +19,7 @@ import { type AmphoraFacts, neededSecrets, vipsOf, wantedAmphora } from './wante
 const subnetId = uuid(1001);
 const facts: AmphoraFacts = {
   card: { macAddress: 'FA:16:3E:00:00:01', fixedIps: [{ subnetId, ipAddress: '192.0.2.5' }] },
+  memberCards: [],
   vips: [{ subnetId, ipAddress: '192.0.2.90' }],
   subnets: new Map([[subnetId, { cidr: '192.0.2.0/24', gatewayIp: '192.0.2.1' }]]),
   certificates: new Map(),

@@ -26,8 +26,8 @@ import {
   terminatesTls,
 } from './wanted-tls.ts';
 
-/** A card of an amphora on the VIP network, as Neutron shows it. */
-export interface VipCard {
+/** A card of an amphora, as Neutron shows it. */
+export interface Card {
   readonly macAddress: string;
   readonly fixedIps: readonly Address[];
 }
@@ -44,9 +44,12 @@ export interface SubnetFacts {
 
 /** What the tree does not say itself. */
 export interface AmphoraFacts extends SecretFacts {
-  readonly card: VipCard;
+  /** On the VIP network. */
+  readonly card: Card;
+  /** On the subnets of members that are not the VIP's. */
+  readonly memberCards: readonly Card[];
   readonly vips: readonly Address[];
-  /** By id: those of the card and of the VIPs. */
+  /** By id: those of the cards and of the VIPs. */
   readonly subnets: ReadonlyMap<string, SubnetFacts>;
   /** Sent only where TLS is terminated. */
   readonly ticketKeys: WantedTicketKeys;
@@ -95,7 +98,7 @@ export function wantedAmphora(
       enabled: loadBalancer.adminStateUp,
       vipAddresses: facts.vips.map((vip) => vip.ipAddress),
     },
-    interfaces: [vipInterface(facts)],
+    interfaces: [vipInterface(facts), ...memberInterfaces(facts)],
     listeners,
     pools,
     ...(hasTls(tree) && { ticketKeys: facts.ticketKeys }),
@@ -120,19 +123,34 @@ function served(object: Resource): boolean {
   return object.adminStateUp && object.provisioningStatus !== 'PENDING_DELETE';
 }
 
-function vipInterface({ card, vips, subnets }: AmphoraFacts): WantedInterface {
-  const subnetOf = (id: string): SubnetFacts => {
-    const subnet = subnets.get(id);
-    if (subnet === undefined) throw new Error(`the subnet ${id} was not read`);
-    return subnet;
-  };
-  const withPrefix = ({ subnetId, ipAddress }: Address): string =>
-    `${ipAddress}/${subnetOf(subnetId).cidr.split('/')[1] ?? ''}`;
-  const gateways = [...card.fixedIps, ...vips].map((ip) => subnetOf(ip.subnetId).gatewayIp);
+function subnetOf({ subnets }: AmphoraFacts, { subnetId }: Address): SubnetFacts {
+  const subnet = subnets.get(subnetId);
+  if (subnet === undefined) throw new Error(`the subnet ${subnetId} was not read`);
+  return subnet;
+}
+
+const withPrefix =
+  (facts: AmphoraFacts) =>
+  (address: Address): string =>
+    `${address.ipAddress}/${subnetOf(facts, address).cidr.split('/')[1] ?? ''}`;
+
+/** Members are their neighbours there; the way to all else is the VIP's. */
+function memberInterfaces(facts: AmphoraFacts): WantedInterface[] {
+  return facts.memberCards.map(({ macAddress, fixedIps }) => ({
+    mac: macAddress.toLowerCase(),
+    addresses: fixedIps.map(withPrefix(facts)),
+    vips: [],
+    gateways: [],
+  }));
+}
+
+function vipInterface(facts: AmphoraFacts): WantedInterface {
+  const { card, vips } = facts;
+  const gateways = [...card.fixedIps, ...vips].map((ip) => subnetOf(facts, ip).gatewayIp);
   return {
     mac: card.macAddress.toLowerCase(),
-    addresses: card.fixedIps.map(withPrefix),
-    vips: vips.map(withPrefix),
+    addresses: card.fixedIps.map(withPrefix(facts)),
+    vips: vips.map(withPrefix(facts)),
     gateways: [...new Set(gateways.filter((gateway) => gateway !== null))],
   };
 }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DriverError } from '../clouds/errors.ts';
-import { bootOf } from '../../test/fake-compute.ts';
+import { bootOf, memberSubnet } from '../../test/fake-compute.ts';
+import { uuid } from '../../test/trees.ts';
+import type { Tree } from '../lb/tree.ts';
 import type { Context } from './context.ts';
 import { makeScene, type Scene, withTlsListener } from './scene.fixture.ts';
 
@@ -49,6 +51,49 @@ const traces = async (id: string): Promise<readonly string[]> => {
     .toSorted();
 };
 const whole = ['amphora', 'lb', 'livia-mgmt', 'octavia-lb', 'octavia-lb-vrrp'];
+
+describe('Members on another subnet', () => {
+  const withMember = (subnetId: string | null) => (tree: Tree) => ({
+    ...tree,
+    members: tree.members.map((member) => ({ ...member, subnetId })),
+  });
+  const cardsOf = (name: string) =>
+    [...scene.cloud.ports.values()].filter((port) => port.name === name).map(({ deviceId }) => deviceId);
+
+  it('are reached by a card of the amphora on it, which goes with the last of them', async () => {
+    const id = await served();
+    await scene.change(id, withMember(memberSubnet.id));
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { amphora, server } = await serverOf(id);
+    expect(cardsOf(`livia-member-${amphora.id}`)).toEqual([server.id]);
+    expect(server.wanted?.interfaces).toHaveLength(2);
+    expect(server.wanted?.interfaces[1]).toMatchObject({
+      ...{ addresses: [expect.stringMatching(/^198\.51\.100\.\d+\/24$/)], vips: [], gateways: [] },
+    });
+
+    await scene.change(id, withMember(null));
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect(server.wanted?.interfaces).toHaveLength(1);
+    expect(cardsOf(`livia-member-${amphora.id}`)).toEqual([]);
+  });
+
+  it('leave no card behind when the load balancer goes', async () => {
+    const id = await served();
+    await scene.change(id, withMember(memberSubnet.id));
+    await scene.run(id);
+    expect(await traces(id)).toEqual([...whole, 'livia-member'].toSorted());
+    await scene.remove(id);
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect(await traces(id)).toEqual([]);
+  });
+
+  it('are looked for through the gateway when their subnet is gone', async () => {
+    const id = await served();
+    await scene.change(id, withMember(uuid(9999)));
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect((await serverOf(id)).server.wanted?.interfaces).toHaveLength(1);
+  });
+});
 
 describe('A new load balancer', () => {
   it('gets an amphora, and is ACTIVE and ONLINE with all below it', async () => {

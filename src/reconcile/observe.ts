@@ -88,10 +88,12 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     const port = row.status === 'BOOTING' ? known.get(id) : undefined;
     return port === undefined ? networking.portsNamed(name) : [port];
   };
-  const [server, managementPorts, vrrpPorts] = await Promise.all([
+  const [server, managementPorts, vrrpPorts, memberPorts] = await Promise.all([
     row.status === 'BOOTING' ? observeBooting(context, run, row) : observeServer(context, row),
     portsOf(run.managementPorts, names.managementPort(id)),
     portsOf(run.vrrpPorts, names.vrrpPort(id)),
+    // It has them only once it serves, and nobody asks for them before it goes.
+    row.status === 'PENDING_DELETE' ? networking.portsNamed(names.memberPort(id)) : [],
   ]);
   const asks = row.status === 'BOOTING' && mayAnswer(server);
   const agent = asks ? generationOf(await askAgent(context, row)) : ('unasked' as const);
@@ -104,7 +106,7 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     server: seenServer(run, server),
     managementPortId: managementPort?.id,
     vrrpPortId: vrrpPort?.id,
-    portIds: [...managementPorts, ...vrrpPorts].map((port) => port.id),
+    portIds: [...managementPorts, ...vrrpPorts, ...memberPorts].map((port) => port.id),
     agent,
     oldTicketKeys: false,
     silent: false,

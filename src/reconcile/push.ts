@@ -1,8 +1,10 @@
 import { DriverError } from '../clouds/errors.ts';
+import type { Port } from '../clouds/clouds.ts';
 import type { Amphora } from '../lb/amphora.ts';
 import type { Tree } from '../lb/tree.ts';
 import type { Found } from '../plan/wanted-tls.ts';
 import { type AmphoraFacts, neededSecrets, type SubnetFacts, vipsOf, wantedAmphora } from '../plan/wanted.ts';
+import { ensureMemberCards } from './member-cards.ts';
 import { changed, type Context, type Run } from './context.ts';
 import { wantedFlowLog } from './flow-log.ts';
 import { currentTicketKeys } from './ticket-rotation.ts';
@@ -13,11 +15,16 @@ import { currentTicketKeys } from './ticket-rotation.ts';
  */
 export async function push(context: Context, run: Run, tree: Tree, row: Amphora): Promise<void> {
   const { clouds, store, log } = context;
-  const { wanted, failed } = wantedAmphora(tree, await gatherFacts(context, run, tree, row));
+  const card = run.vrrpPorts.get(row.id);
+  if (card === undefined) throw new Error(`the port of amphora ${row.id} was not looked at`);
+  const memberCards = await ensureMemberCards(context, tree, row, card);
+  const facts = await gatherFacts(context, run, tree, card, memberCards.wanted);
+  const { wanted, failed } = wantedAmphora(tree, facts);
   try {
     const outcome = await clouds.agent.apply({ id: row.id, address: row.lbNetworkIp ?? '' }, wanted);
     await store.amphorae.save(changed(row, { status: 'ALLOCATED', appliedGeneration: outcome.generation }));
     const refused = outcome.refused.map(({ id, reason }) => [id, reason] as const);
+    for (const port of memberCards.surplus) await clouds.networking.removePort(port.id);
     run.confirmed.set(row.id, {
       generation: outcome.generation,
       report: outcome.report,
@@ -35,12 +42,21 @@ export async function push(context: Context, run: Run, tree: Tree, row: Amphora)
   }
 }
 
-async function gatherFacts(context: Context, run: Run, tree: Tree, row: Amphora): Promise<AmphoraFacts> {
+async function gatherFacts(
+  context: Context,
+  run: Run,
+  tree: Tree,
+  card: Port,
+  memberCards: readonly Port[],
+): Promise<AmphoraFacts> {
   const { secrets } = context.clouds;
-  const card = run.vrrpPorts.get(row.id);
-  if (card === undefined) throw new Error(`the port of amphora ${row.id} was not looked at`);
   const vips = vipsOf(tree.loadBalancer, run.vipPort?.fixedIps ?? []);
-  const subnetIds = new Set([...card.fixedIps, ...vips].map((ip) => ip.subnetId));
+  const subnetIds = new Set(
+    [card, ...memberCards]
+      .flatMap(({ fixedIps }) => fixedIps)
+      .concat(vips)
+      .map((ip) => ip.subnetId),
+  );
   const refs = neededSecrets(tree);
   const [subnets, certificates, texts] = await Promise.all([
     readAll(subnetIds, (id) => readSubnet(context, id)),
@@ -49,7 +65,7 @@ async function gatherFacts(context: Context, run: Run, tree: Tree, row: Amphora)
   ]);
   const ticketKeys = currentTicketKeys(context, tree);
   const flowLog = wantedFlowLog(context.settings.flow_logs, context.settings.health);
-  return { card, vips, subnets, certificates, texts, ticketKeys, flowLog };
+  return { card, memberCards, vips, subnets, certificates, texts, ticketKeys, flowLog };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {

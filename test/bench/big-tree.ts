@@ -70,6 +70,7 @@ export function cardFacts({ loadBalancer }: Tree): AmphoraFacts {
   const subnetId = loadBalancer.vipSubnetId ?? '';
   return {
     card: { macAddress: 'fa:16:3e:00:00:01', fixedIps: [{ subnetId, ipAddress: '192.0.2.5' }] },
+    memberCards: [],
     vips: [{ subnetId, ipAddress: loadBalancer.vipAddress }],
     subnets: new Map([[subnetId, { cidr: '192.0.2.0/24', gatewayIp: '192.0.2.1' }]]),
     ticketKeys: { period: 0, keys: [] },
