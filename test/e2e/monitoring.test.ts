@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { externalSubnet } from './https-load-balancer.ts';
@@ -88,4 +89,62 @@ it('every request and every connection is a line of the flow log, in the format 
   expect(rest(1)).toMatch(
     new RegExp(`^${project} ${id} ${tcp} [0-9.]+ ${when} - - \\d+ \\d+ - "" \\S+:${tcp} \\S+ \\d+ `),
   );
+});
+
+/** One connection on which all of `sent` goes out; everything that came back until it was closed. */
+const exchange = (host: string, port: number, sent: string): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const socket = connect({ host, port }, () => socket.write(sent));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('error', reject).on('close', () => resolve(Buffer.concat(chunks)));
+  });
+
+it('the statistics count every flow, TCP byte for byte and HTTP as HAProxy counts it, over reloads too', async () => {
+  const { loadbalancer } = await service.call('POST', '/v2/lbaas/loadbalancers', {
+    loadbalancer: {
+      vip_subnet_id: subnet.id,
+      listeners: ['HTTP', 'TCP'].map((protocol, n) => ({
+        ...{ protocol, protocol_port: 80 + n },
+        default_pool: {
+          ...{ name: `pool ${protocol}`, protocol, lb_algorithm: 'ROUND_ROBIN' },
+          members: [{ address: member.address, protocol_port: member.port }],
+        },
+      })),
+    },
+  });
+  const { vip_address: vip, id } = await service.active(loadbalancer.id);
+  const [http, tcp] = loadbalancer.listeners;
+  const request = 'GET /counted HTTP/1.1\r\nHost: counted\r\nConnection: close\r\n\r\n';
+  const statsOf = async (of: string): Promise<Record<string, number>> =>
+    (await service.call('GET', `/v2/lbaas/${of}/stats`)).stats;
+  const [flows, rounds] = [5, 3];
+  let [answered, ofOneRound]: [number, Record<string, number>] = [0, {}];
+  for (let round = 1; round <= rounds; round += 1) {
+    for (let flow = 0; flow < flows; flow += 1) {
+      await exchange(vip, 80, request);
+      answered += (await exchange(vip, 81, request)).length;
+    }
+    expect((await exchange(vip, 80, 'no request\r\n\r\n')).toString()).toContain('400 Bad request');
+    const all = await eventually('all is counted', async () => {
+      const stats = await statsOf(`loadbalancers/${id}`);
+      return stats['total_connections'] === round * (2 * flows + 1) ? stats : undefined;
+    });
+    const [ofHttp, ofTcp] = [await statsOf(`listeners/${http.id}`), await statsOf(`listeners/${tcp.id}`)];
+    expect(ofTcp).toEqual({
+      ...{ bytes_in: round * flows * request.length, bytes_out: answered },
+      ...{ total_connections: round * flows, active_connections: 0, request_errors: 0 },
+    });
+    expect(ofHttp).toMatchObject({ total_connections: round * (flows + 1), request_errors: round });
+    if (round === 1) ofOneRound = ofHttp;
+    // HAProxy counts the parts of a request and not its blanks; but the same for the same request, and nothing twice.
+    for (const key of ['bytes_in', 'bytes_out']) expect(ofHttp[key]).toBe(round * (ofOneRound[key] ?? NaN));
+    for (const [key, value] of Object.entries(all))
+      expect(value).toBe((ofHttp[key] ?? 0) + (ofTcp[key] ?? 0));
+    // A client timeout is configuration in HAProxy: this forces a reload.
+    await service.call('PUT', `/v2/lbaas/listeners/${http.id}`, {
+      listener: { timeout_client_data: 50_000 + round },
+    });
+    await service.active(id);
+  }
 });
