@@ -135,10 +135,11 @@ export function applicationCredentialRoutes(
   }
 }
 
-/** Clients leave the zone out and mean UTC. */
+/** Clients leave the zone out and mean UTC; shown so as well, with microseconds. */
 function utc(time: string): string {
   const date = new Date(/(Z|[+-][0-9:]+)$/i.test(time) ? time : `${time}Z`);
   if (Number.isNaN(date.getTime()))
     throw badRequest(`Invalid input for expires_at: '${time}' is not a time.`);
-  return date.toISOString();
+  const fraction = /\.(\d{1,6})/.exec(time)?.[1] ?? '';
+  return `${date.toISOString().slice(0, 19)}.${fraction.padEnd(6, '0')}`;
 }

@@ -129,6 +129,20 @@ describe('a domain that is disabled', () => {
   });
 });
 
+describe('a domain that is removed', () => {
+  it('must be disabled first, and takes all in it along', async () => {
+    const domain = await make('domain', { name: 'shop' });
+    const parent = await make('project', { name: 'p', domain_id: domain.id });
+    await make('project', { name: 'c', domain_id: domain.id, parent_id: parent.id });
+    await make('user', { name: 'ann', domain_id: domain.id });
+    expect(await status('DELETE', `/domains/${domain.id}`)).toBe(403);
+    await status('PATCH', `/domains/${domain.id}`, { domain: { enabled: false } });
+    expect(await status('DELETE', `/domains/${domain.id}`)).toBe(204);
+    expect((await get(`/projects?domain_id=${domain.id}`)).projects).toEqual([]);
+    expect((await get(`/users?domain_id=${domain.id}`)).users).toEqual([]);
+  });
+});
+
 describe('an application credential', () => {
   it('is worth nothing once its user has lost the role, and makes no other unless unrestricted', async () => {
     const { userId, projectId, token } = await cloud.someone('ann');

@@ -57,6 +57,17 @@ export function crudRoutes(app: FastifyInstance, kind: Kind, records: Records, b
     return reply.code(201).send({ [kind.one]: view(record) });
   });
 
+  if (kind.one === 'region') {
+    app.put('/regions/:id', async (request, reply) => {
+      requireAdmin(callerOf(request));
+      const id = param(request, 'id');
+      const body = read(Type.Object({ region: kind.create }), request.body).region as Body;
+      if (collection.get(id)) throw conflict(`Duplicate ID, ${id}.`);
+      const record = { ...(await kind.record(body, undefined)), id } as Identified;
+      return reply.code(201).send({ region: view(collection.put(record)) });
+    });
+  }
+
   app.patch(`/${kind.many}/:id`, async (request) => {
     requireAdmin(callerOf(request));
     const before = found(param(request, 'id')) as unknown as Body;

@@ -32,7 +32,11 @@ export function impliedRoleRoutes(app: FastifyInstance, directory: Directory): v
     const prior = exists(directory.roles, param(request, 'id'), 'role');
     return { role_inference: { prior_role: named(prior), implies: impliedBy(prior) } };
   });
-  app.get(`${path}/:implied`, async (request) => {
+  app.head(`${path}/:implied`, async (request, reply) => {
+    found(param(request, 'id'), param(request, 'implied'));
+    return reply.code(204).send();
+  });
+  app.get(`${path}/:implied`, { exposeHeadRoute: false }, async (request) => {
     const { prior, implied } = found(param(request, 'id'), param(request, 'implied'));
     return { role_inference: { prior_role: named(prior), implies: named(implied) } };
   });

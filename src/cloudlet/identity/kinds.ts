@@ -51,25 +51,30 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
     }
   };
 
-  return [
+  const all: Kind[] = [
     {
       one: 'domain',
       many: 'domains',
       words: 'domain',
       collection: directory.domains,
       filters: ['name', 'enabled'],
-      create: named({}),
+      create: named({}, 64),
       record: (body, before) =>
         unique(directory.domains, 'domain', { description: '', enabled: true, ...before, ...body }, before),
       readable: (caller, id) => caller.domainId === id || id === 'default',
       removed: (id) => {
         if (directory.domains.get(id)?.enabled === true) {
-          throw badRequest('Cannot delete a domain that is enabled, please disable it first.');
+          throw forbidden('Cannot delete a domain that is enabled, please disable it first.');
         }
-        const used = [...directory.users.all(), ...directory.projects.all(), ...directory.groups.all()].some(
-          (one) => one.domain_id === id,
-        );
-        if (used) throw conflict('The domain still has users, groups or projects.');
+        for (const { one, collection, removed } of all) {
+          if (!['user', 'group', 'project'].includes(one)) continue;
+          const inside = collection.all().filter((each) => Reflect.get(each, 'domain_id') === id);
+          // Children before their parents.
+          for (const each of inside.toReversed()) {
+            removed?.(each.id);
+            collection.remove(each.id);
+          }
+        }
         dropAssignments((one) => one.scope.kind === 'domain' && one.scope.id === id);
       },
     },
@@ -79,10 +84,14 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
       words: 'project',
       collection: directory.projects,
       filters: ['name', 'domain_id', 'enabled', 'parent_id', 'is_domain'],
-      create: named({
-        domain_id: Type.Optional(Type.String()),
-        parent_id: Type.Optional(nullable(Type.String())),
-      }),
+      create: named(
+        {
+          domain_id: Type.Optional(Type.String()),
+          parent_id: Type.Optional(nullable(Type.String())),
+          is_domain: Type.Optional(Type.Literal(false)), // domains are made as such
+        },
+        64,
+      ),
       record: (body, before) => {
         const domain = body['domain_id'] ?? before?.['domain_id'] ?? 'default';
         const defaults = { description: '', enabled: true, is_domain: false, parent_id: domain, tags: [] };
@@ -209,6 +218,7 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
         service_id: Type.String(),
         interface: Type.Union([Type.Literal('public'), Type.Literal('internal'), Type.Literal('admin')]),
         url: Type.String({ minLength: 1 }),
+        enabled: Type.Optional(Type.Boolean()),
         region_id: Type.Optional(nullable(Type.String())),
       }),
       record: ({ region, ...body }, before) => {
@@ -216,7 +226,7 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
         if (directory.services.get(String(endpoint['service_id'])) === undefined) {
           throw badRequest(`Could not find service: ${String(endpoint['service_id'])}.`);
         }
-        const regionId = endpoint['region_id'] ?? region ?? null;
+        const regionId = body['region_id'] ?? region ?? before?.['region_id'] ?? null;
         if (typeof regionId === 'string' && directory.regions.get(regionId) === undefined) {
           directory.regions.put({ id: regionId, description: '', parent_region_id: null });
         }
@@ -224,11 +234,12 @@ export function kinds(directory: Directory, forgetUser: (userId: string) => void
       },
     },
   ];
+  return all;
 
   type Named = Identified & { readonly name: string; readonly domain_id?: string };
-  function named(more: Record<string, TSchema>): TSchema {
+  function named(more: Record<string, TSchema>, maxLength = 255): TSchema {
     return Type.Object({
-      name: Type.String({ minLength: 1, maxLength: 255 }),
+      name: Type.String({ minLength: 1, maxLength }),
       enabled: Type.Optional(Type.Boolean()),
       ...more,
     });

@@ -90,6 +90,12 @@ export function networkResource(
       return net.networks.put(changed<Network>(net, network, wish));
     },
     remove(_caller, network) {
+      // Floating IPs that point nowhere keep no network.
+      for (const floating of net.floatingIps.all()) {
+        if (floating.floating_network_id !== network.id || floating.port_id !== null) continue;
+        net.ports.remove(floating.holder_id);
+        net.floatingIps.remove(floating.id);
+      }
       if (portsOn(net, network.id).length > 0) {
         throw conflict(
           `Unable to complete operation on network ${network.id}. There are one or more ports still in use on the network.`,

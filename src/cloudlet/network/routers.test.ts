@@ -236,6 +236,14 @@ describe('a floating IP', () => {
     expect((await cloud.ask('PUT', `${v2}${leave}`, { subnet_id: subnet.id })).status).toBe(200);
   });
 
+  it('that points nowhere goes with its network', async () => {
+    const outside = await make('network', { 'router:external': true });
+    await make('subnet', { network_id: outside.id, cidr: '10.3.0.0/24' });
+    const floating = await make('floatingip', { floating_network_id: outside.id });
+    expect(await remove(`/networks/${outside.id}`)).toBe(204);
+    expect((await cloud.ask('GET', `${v2}/floatingips/${floating.id}`)).status).toBe(404);
+  });
+
   it('is refused where it could not forward', async () => {
     const { network } = await behindRouter();
     const lonely = await tenantNetwork('10.7.0.0/24');

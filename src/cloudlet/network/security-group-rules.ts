@@ -13,8 +13,8 @@ const Create = Type.Object(
     direction: Type.Union([Type.Literal('ingress'), Type.Literal('egress')]),
     ethertype: Nullable(Type.String({ pattern: '^[iI][pP][vV][46]$' })),
     protocol: Nullable(Type.Union([Type.String(), Type.Integer()])),
-    port_range_min: Nullable(Type.Integer({ minimum: 0, maximum: 65_535 })),
-    port_range_max: Nullable(Type.Integer({ minimum: 0, maximum: 65_535 })),
+    port_range_min: Nullable(Type.Integer()),
+    port_range_max: Nullable(Type.Integer()),
     remote_ip_prefix: Nullable(Type.String()),
     remote_group_id: Nullable(Type.String()),
     description: Type.Optional(Type.String({ maxLength: 255 })),
@@ -177,6 +177,9 @@ function check(net: Net, rule: SecurityGroupRule): void {
     );
   }
   if (min === null && max === null) return;
+  const wrong = [min, max].find((port) => port !== null && (port < 0 || port > 65_535));
+  if (wrong !== undefined)
+    throw badRequest(`Invalid value for port ${wrong}`, 'SecurityGroupInvalidPortValue');
   if (protocol === null) {
     throw badRequest(
       'Must also specify protocol if port range is given.',

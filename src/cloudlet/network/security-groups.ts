@@ -61,6 +61,8 @@ export function securityGroupResource(net: Net): Resource<SecurityGroup> {
       if (group.name === 'default' && wish.name !== undefined && wish.name !== 'default') {
         throw conflict('Updating default security group not allowed.', 'SecurityGroupCannotUpdateDefault');
       }
+      if (group.name !== 'default' && wish.name === 'default')
+        throw conflict('Default security group already exists.', 'SecurityGroupDefaultAlreadyExists');
       return net.groups.put(changed<SecurityGroup>(net, group, wish));
     },
     remove(caller: Caller, group) {
