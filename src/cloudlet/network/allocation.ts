@@ -1,5 +1,5 @@
 import { badRequest, conflict, notFound } from '../refusal.ts';
-import { contains, formatAddress, lowestFree, parseAddress } from './addresses.ts';
+import { type Address, contains, formatAddress, lowestFree, parseAddress } from './addresses.ts';
 import { type FixedIp, type Net, type Network, type Port, portsOn, subnetsOn } from './records.ts';
 import { cidrOf, poolsOf } from './subnets.ts';
 
@@ -95,18 +95,25 @@ function takenAddresses(net: Net, network: Network, except: Port | undefined): M
     [4 as const, new Set<bigint>()],
     [6 as const, new Set<bigint>()],
   ]);
-  const add = (text: string): void => {
-    const address = parseAddress(text);
+  const add = (address: Address | undefined): void => {
     if (address !== undefined) taken.get(address.version)?.add(address.value);
   };
   for (const port of portsOn(net, network.id)) {
-    if (port.id !== except?.id) for (const fixed of port.fixed_ips) add(fixed.ip_address);
+    if (port.id !== except?.id) for (const fixed of port.fixed_ips) add(addressOf(fixed));
   }
   for (const subnet of subnetsOn(net, network.id)) {
     // Where this machine is the gateway the address is truly in use.
-    if (network.host_leg && subnet.gateway_ip !== null) add(subnet.gateway_ip);
+    if (network.host_leg && subnet.gateway_ip !== null) add(parseAddress(subnet.gateway_ip));
   }
   return taken;
+}
+
+const read = new WeakMap<FixedIp, Address | undefined>();
+
+/** Records are values, so an address that was read once stays what it is; reading is most of the work of a new port. */
+function addressOf(fixed: FixedIp): Address | undefined {
+  if (!read.has(fixed)) read.set(fixed, parseAddress(fixed.ip_address));
+  return read.get(fixed);
 }
 
 /** Neutron's filter `fixed_ips=key=value`. */

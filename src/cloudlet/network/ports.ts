@@ -253,10 +253,10 @@ export function networkOf(net: Net, port: Port): Network {
 
 /** Cards are told apart by MAC all over this machine, whatever their network. */
 function freshMac(net: Net): string {
-  const taken = new Set(net.ports.all().map((port) => port.mac_address));
+  const ports = net.ports.all();
   for (;;) {
     const mac = `fa:16:3e:${[...randomBytes(3)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
-    if (!taken.has(mac)) return mac;
+    if (!ports.some((port) => port.mac_address === mac)) return mac;
   }
 }
 
