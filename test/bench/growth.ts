@@ -2,7 +2,7 @@
  * What the size of one load balancer costs, on a whole service with a real amphora: pools from 1 to 50, then the
  * members of one pool from 10 to 10,000. Milliseconds as a client sees them, medians; ACTIVE is polled every 5 ms.
  *
- *   npm run bench:growth [-- ROUNDS]
+ *   npm run bench:growth [-- ROUNDS [pools|members]]
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { discard, makeService, pause } from '../e2e/service.ts';
 import { median } from './figures.ts';
 
 const rounds = Number(process.argv[2] ?? 7);
+const only = process.argv[3];
 const service = makeService(21_520);
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -170,8 +171,8 @@ function lastPushes(file: string): string[] {
 
 try {
   await service.start();
-  await growPools();
-  await growMembers();
+  if (only !== 'members') await growPools();
+  if (only !== 'pools') await growMembers();
 } finally {
   await discard(service);
 }
