@@ -12,6 +12,8 @@ export interface Wish<T, V> {
   readonly actions: readonly Action[];
   /** What names the load balancer: itself, or something below it. */
   readonly of: { readonly kind: ResourceKind; readonly id: string };
+  /** What it adds one of. */
+  readonly adds?: ResourceKind;
   /** What else has to be there. */
   readonly present?: (tree: Tree) => boolean;
   /** The answer when either is not there (any more). */
@@ -43,16 +45,24 @@ export async function carry<T, V>(api: Api, wish: Wish<T, V>): Promise<V | Probl
   if (wish.outside !== undefined) {
     // Nothing outside is asked while the tree is locked; the rule judges again, on what the tree is by then.
     const draft = decide(await api.store.trees.read(loadBalancerId));
-    if (isProblem(draft)) return draft;
-    const wrong = await wish.outside(draft);
-    if (wrong !== undefined) return wrong;
+    if (isProblem(draft)) {
+      // What may pass by itself is told by the store, which knows whether a quota has the first word.
+      if (draft.status < 409) return draft;
+    } else {
+      const wrong = await wish.outside(draft);
+      if (wrong !== undefined) return wrong;
+    }
   }
-  return api.store.trees.change(loadBalancerId, (tree) => {
-    const decision = decide(tree);
-    return isProblem(decision)
-      ? decision
-      : { tree: decision.tree, answer: wish.show(decision.tree, decision.answer) };
-  });
+  return api.store.trees.change(
+    loadBalancerId,
+    (tree) => {
+      const decision = decide(tree);
+      return isProblem(decision)
+        ? decision
+        : { tree: decision.tree, answer: wish.show(decision.tree, decision.answer) };
+    },
+    wish.adds && { [wish.adds]: 1 },
+  );
 }
 
 async function loadBalancerOf(api: Api, { kind, id }: Wish<never, never>['of']): Promise<string | undefined> {

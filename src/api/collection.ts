@@ -12,16 +12,21 @@ import { uuidOf } from './types.ts';
 
 type Filters = Readonly<Record<string, string>>;
 
-/** The page of rows that match the query and `filters`, as the answer. */
+/**
+ * The page of rows that match the query, as the answer. What the routing refuses of a query is told first, then who may
+ * not ask (`may`, which otherwise gives what more the rows have to match), then what makes no sense for the resource.
+ */
 export async function listAnswer<K extends ViewKind>(
   api: Api,
   resource: Resource<K, Fields>,
-  request: ApiRequest,
-  filters: Filters = {},
-  query: URLSearchParams = request.query,
+  request: Pick<ApiRequest, 'query' | 'url'>,
+  may: () => Filters | Problem,
 ): Promise<Answer | Problem | Refusal> {
-  const wanted = page(resource.fields, query, request.url, api.config);
-  if (isProblem(wanted) || isRefusal(wanted)) return wanted;
+  const wanted = page(resource.fields, request.query, request.url, api.config);
+  if (isRefusal(wanted)) return wanted;
+  const filters = may();
+  if (isProblem(filters)) return filters;
+  if (isProblem(wanted)) return wanted;
   const rows = wanted.empty
     ? []
     : await api.store.lists.list(resource.kind, {
@@ -35,20 +40,33 @@ export async function listAnswer<K extends ViewKind>(
   });
 }
 
+/** As `listAnswer`, of what belongs to no project in particular. */
+export function listOfAll<K extends ViewKind>(
+  api: Api,
+  resource: Resource<K, Fields>,
+  request: ApiRequest,
+  action: Action,
+): Promise<Answer | Problem | Refusal> {
+  const { caller } = request;
+  return listAnswer(api, resource, request, () => authorize(caller, action, caller.projectId) ?? {});
+}
+
 /** As `listAnswer`, of the projects the caller may see. */
 export async function listOfProjects<K extends ViewKind>(
   api: Api,
   resource: Resource<K, Fields>,
-  request: ApiRequest,
+  { caller, url, query: sent }: ApiRequest,
   actions: { readonly read: Action; readonly readGlobal: Action },
 ): Promise<Answer | Problem | Refusal> {
-  const query = new URLSearchParams(request.query);
+  const query = new URLSearchParams(sent);
   query.delete('project_id');
-  const asked = request.query.getAll('project_id');
-  if (asked.length > 1) return problem(400, 'The request holds an invalid or duplicate argument.');
-  const projectId = visibleProject(request.caller, asked[0], actions);
-  if (isProblem(projectId)) return projectId;
-  return listAnswer(api, resource, request, projectId === null ? {} : { projectId }, query);
+  const asked = sent.getAll('project_id');
+  return listAnswer(api, resource, { url, query }, () => {
+    if (asked.length > 1) return problem(400, 'The request holds an invalid or duplicate argument.');
+    const projectId = visibleProject(caller, asked[0], actions);
+    if (isProblem(projectId)) return projectId;
+    return projectId === null ? {} : { projectId };
+  });
 }
 
 /** The project whose objects are listed; null: all. */

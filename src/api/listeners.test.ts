@@ -173,6 +173,9 @@ describe('A listener', () => {
 
   it('asks for client certificates when it has an authority, and notices when that is gone', async () => {
     const tls = { protocol: 'TERMINATED_HTTPS', default_tls_container_ref: ref };
+    expect(await refusedWith({ ...tls, client_authentication: null })).toContain(
+      'client_ca_tls_container_ref',
+    );
     expect(await refusedWith({ ...tls, client_authentication: 'MANDATORY' })).toContain(
       'client_ca_tls_container_ref',
     );

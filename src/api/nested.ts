@@ -53,14 +53,14 @@ export function listInParent<K extends Child>(
     const { parentId } = idsOf(parent, request);
     const uuid = uuidOf(parentId);
     if (uuid === undefined) return unknown(parent, parentId);
-    const [row, answer] = await Promise.all([
-      api.store.lists.show(parent.kind, uuid),
-      listAnswer(api, resource, request, { [parent.field]: uuid }),
-    ]);
+    const row = await api.store.lists.show(parent.kind, uuid);
     if (row === undefined) return unknown(parent, parentId);
-    // A query that makes no sense is told before who may ask.
-    if ('problem' in answer || 'refusal' in answer) return answer;
-    return authorize(request.caller, action, row.projectId) ?? answer;
+    return listAnswer(
+      api,
+      resource,
+      request,
+      () => authorize(request.caller, action, row.projectId) ?? { [parent.field]: uuid },
+    );
   };
 }
 

@@ -1,7 +1,7 @@
 import { isProblem, type Problem } from '../lb/problems.ts';
 import type { Offers, ViewKind, Views } from '../store/store.ts';
 import { created, updated } from './bodies.ts';
-import { found, listAnswer, showAnswer } from './collection.ts';
+import { found, listOfAll, showAnswer } from './collection.ts';
 import type { Fields } from './fields.ts';
 import { authorize } from './policy.ts';
 import { providerProblem } from './providers.ts';
@@ -125,9 +125,7 @@ function readRoutes<K extends ViewKind, F extends Fields>(
     {
       method: 'GET',
       path,
-      handle: async (request) =>
-        authorize(request.caller, `${policy}:get_all`, request.caller.projectId) ??
-        listAnswer(api, resource, request),
+      handle: (request) => listOfAll(api, resource, request, `${policy}:get_all`),
     },
     {
       method: 'GET',

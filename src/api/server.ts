@@ -110,6 +110,7 @@ export function buildApi(options: ApiOptions): FastifyInstance {
     api.log.debug(
       {
         requestId: request.id,
+        ...globalRequestId(request),
         method: request.method,
         url: request.originalUrl,
         status: reply.statusCode,
@@ -128,6 +129,14 @@ export function buildApi(options: ApiOptions): FastifyInstance {
   for (const route of routes) addRoute(app, api, route);
   refuseOtherMethods(app, routes);
   return app;
+}
+
+/** The id under which somebody before us knows what this request belongs to. */
+function globalRequestId({ headers }: FastifyRequest): { globalRequestId?: string } {
+  const id = headers['x-openstack-request-id'];
+  return typeof id === 'string' && /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)
+    ? { globalRequestId: id }
+    : {};
 }
 
 /** What the API is, told to anybody. */

@@ -22,6 +22,8 @@ export type VipPlan =
       readonly networkId: string;
       /** Each is a way to do it; the first with a free address is taken. */
       readonly subnetIds: readonly string[];
+      /** The client left it to us which. */
+      readonly anySubnet: boolean;
       readonly address: string | undefined;
     };
 
@@ -63,6 +65,7 @@ async function primaryVip(
     port: undefined,
     networkId: subnet.networkId,
     subnetIds: [subnet.id],
+    anySubnet: false,
     address: wish.vipAddress ?? undefined,
   };
 }
@@ -110,7 +113,7 @@ async function onNetwork(
     if (subnet.networkId !== networkId) {
       return validationFailure(`Subnet ${vipSubnetId} is not part of network ${networkId}.`);
     }
-    return { port: undefined, networkId, subnetIds: [vipSubnetId], address };
+    return { port: undefined, networkId, subnetIds: [vipSubnetId], anySubnet: false, address };
   }
   const fitting = subnets
     .filter((subnet) => address === undefined || contains(subnet, address))
@@ -122,7 +125,13 @@ async function onNetwork(
         : `Network ${networkId} has no subnet that holds the address ${address}.`,
     );
   }
-  return { port: undefined, networkId, subnetIds: fitting.map(({ id }) => id), address };
+  return {
+    port: undefined,
+    networkId,
+    subnetIds: fitting.map(({ id }) => id),
+    anySubnet: address === undefined,
+    address,
+  };
 }
 
 async function additionalProblem(
@@ -192,7 +201,9 @@ export async function takeVip(
       full = error;
     }
   }
-  return problem(409, full?.message ?? 'No subnet has a free address.');
+  return plan.anySubnet
+    ? validationFailure(`no subnet of network ${networkId} has enough free addresses.`)
+    : problem(409, full?.message ?? 'No subnet has a free address.');
 }
 
 function vipOn(

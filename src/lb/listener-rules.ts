@@ -108,6 +108,7 @@ export function createListener(
     switchProblem(listener, deployment) ??
     certificatesProblem(listener) ??
     missingCertificateProblem(listener, values) ??
+    nullAuthenticationProblem(values) ??
     clientAuthenticationProblem(listener) ??
     ciphersProblem(listener, deployment) ??
     portProblem(tree, listener) ??
@@ -263,6 +264,13 @@ function missingCertificateProblem(listener: Listener, values: NewListener): Pro
   return values.clientCaTlsContainerRef === null
     ? undefined
     : validationFailure('client_ca_tls_container_ref needs a server certificate on the same listener.');
+}
+
+/** Null counts as a wish for something other than NONE. */
+function nullAuthenticationProblem(values: NewListener): Problem | undefined {
+  return values.clientAuthentication === null && values.clientCaTlsContainerRef === null
+    ? validationFailure('client_authentication null needs a client_ca_tls_container_ref.')
+    : undefined;
 }
 
 /** `sent` undefined: the listener is new. Clearing a stored CA under a stored CRL is let through, as Octavia does. */

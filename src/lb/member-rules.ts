@@ -3,7 +3,7 @@ import type { Deployment } from './defaults.ts';
 import type { Member } from './member.ts';
 import type { Pool } from './pool.ts';
 import { conflict, isProblem, notFound, type Problem, problem, unsupported } from './problems.ts';
-import { blockedPool, find, isDatagram, pendingPool, poolOf, vipVersions } from './rules.ts';
+import { blockedPool, find, firstProblem, isDatagram, pendingPool, poolOf, vipVersions } from './rules.ts';
 import { type Circumstances, type Decision, listenersUsing, replace, type Tree } from './tree.ts';
 
 export type MemberValues = Pick<
@@ -31,9 +31,10 @@ export function createMember(
   const pool = poolOf(tree, poolId);
   if (isProblem(pool)) return pool;
   const wrong =
-    newMemberProblem(tree, pool, values, circumstances.deployment) ??
+    newMemberProblem(values, circumstances.deployment) ??
     blockedPool(tree, pool) ??
-    (at(tree, poolId, values) && duplicate(poolId, values));
+    (at(tree, poolId, values) && duplicate(poolId, values)) ??
+    unreachableProblem(tree, pool, values);
   if (wrong !== undefined) return wrong;
   const member = newMember(tree, pool, values, circumstances);
   const pending = pendingPool(tree, poolId);
@@ -94,11 +95,10 @@ export function replaceMembers(
     itemOf.set(place(item), item);
   }
   const fresh = items.filter((item) => !stored.has(place(item)));
-  for (const item of fresh) {
-    const wrong = newMemberProblem(tree, pool, item, circumstances.deployment);
-    if (wrong !== undefined) return wrong;
-  }
-  const wrong = blockedPool(tree, pool);
+  const wrong =
+    firstProblem(fresh, (item) => newMemberProblem(item, circumstances.deployment)) ??
+    blockedPool(tree, pool) ??
+    firstProblem(fresh, (item) => unreachableProblem(tree, pool, item));
   if (wrong !== undefined) return wrong;
 
   const members = tree.members.map((member): Member => {
@@ -159,17 +159,23 @@ function duplicate(poolId: string, { address, protocolPort }: Pick<Member, 'addr
 }
 
 function newMemberProblem(
-  tree: Tree,
-  pool: Pool,
   { address, requestSriov }: Pick<NewMember, 'address' | 'requestSriov'>,
   { reservedIps }: Deployment,
 ): Problem | undefined {
   if (isReserved(address, reservedIps)) {
     return problem(400, `The member address ${address} is reserved and cannot be used.`);
   }
-  if (requestSriov) {
-    return problem(400, 'The flavor of the load balancer does not allow SR-IOV members.');
-  }
+  return requestSriov
+    ? problem(400, 'The flavor of the load balancer does not allow SR-IOV members.')
+    : undefined;
+}
+
+/** What the provider cannot do: it is asked last. */
+function unreachableProblem(
+  tree: Tree,
+  pool: Pool,
+  { address }: Pick<NewMember, 'address'>,
+): Problem | undefined {
   const clash =
     isDatagram(pool.protocol) &&
     listenersUsing(tree, pool.id).length > 0 &&

@@ -46,10 +46,8 @@ export function createPool(
   { listenerId, loadBalancerNamed, ...values }: NewPool,
   { now, newId, deployment }: Circumstances,
 ): Decision<Pool> | Problem {
-  const listenerTrouble =
-    listenerId === null ? undefined : attachProblem(tree, listenerId, values, loadBalancerNamed);
-  const wrong = listenerTrouble ?? algorithmProblem(tree, values.lbAlgorithm) ?? blockedTree(tree);
-  if (wrong !== undefined) return wrong;
+  const unfit = listenerId === null ? undefined : attachProblem(tree, listenerId, values, loadBalancerNamed);
+  if (unfit !== undefined) return unfit;
   const persistence = sessionPersistence(values.sessionPersistence, {
     protocol: values.protocol,
     stored: null,
@@ -70,12 +68,14 @@ export function createPool(
     createdAt: now,
     updatedAt: null,
   };
-  const tlsWrong =
+  const wrong =
     crlProblem(pool) ??
     ciphersProblem(pool, deployment) ??
     (pool.tlsEnabled ? tlsVersionsProblem(pool, deployment) : undefined) ??
-    alpnProblem(pool);
-  if (tlsWrong !== undefined) return tlsWrong;
+    alpnProblem(pool) ??
+    blockedTree(tree) ??
+    algorithmProblem(tree, values.lbAlgorithm);
+  if (wrong !== undefined) return wrong;
   if (listenerId === null) {
     const pending = pendingUpdate(tree);
     return { tree: { ...pending, pools: [...pending.pools, pool] }, answer: pool };
@@ -97,8 +97,6 @@ export function updatePool(
 ): Decision<Pool> | Problem {
   const before = find(tree.pools, id);
   if (before === undefined) return notFound('Pool', id);
-  const wrong = algorithmProblem(tree, changes.lbAlgorithm) ?? blockedTree(tree);
-  if (wrong !== undefined) return wrong;
   const persistence =
     persistenceValues === undefined
       ? before.sessionPersistence
@@ -116,12 +114,14 @@ export function updatePool(
     provisioningStatus: 'PENDING_UPDATE',
     updatedAt: now,
   };
-  const tlsWrong =
+  const wrong =
     crlProblem(pool) ??
     ('tlsCiphers' in changes ? ciphersProblem(pool, deployment) : undefined) ??
     ('tlsVersions' in changes ? tlsVersionsProblem(pool, deployment) : undefined) ??
-    ('alpnProtocols' in changes ? alpnProblem(pool) : undefined);
-  if (tlsWrong !== undefined) return tlsWrong;
+    ('alpnProtocols' in changes ? alpnProblem(pool) : undefined) ??
+    blockedTree(tree) ??
+    algorithmProblem(tree, changes.lbAlgorithm);
+  if (wrong !== undefined) return wrong;
   return {
     tree: replace(pendingUpdate(tree, { listeners: listenersUsing(tree, id) }), 'pools', id, pool),
     answer: pool,

@@ -78,6 +78,17 @@ export function poolOf(tree: Tree, id: string): Pool | Problem {
   return find(tree.pools, id) ?? notFound('Pool', id);
 }
 
+export function firstProblem<T>(
+  items: readonly T[],
+  judge: (item: T) => Problem | undefined,
+): Problem | undefined {
+  for (const item of items) {
+    const wrong = judge(item);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
 export function find<T extends Resource>(objects: readonly T[], id: string): T | undefined {
   return objects.find((object) => object.id === id);
 }

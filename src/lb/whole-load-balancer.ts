@@ -6,6 +6,7 @@ import { type NewMember, replaceMembers } from './member-rules.ts';
 import { createPool, type NewPool, type PoolValues } from './pool-rules.ts';
 import { isProblem, mandatory, type Problem, validationFailure } from './problems.ts';
 import type { Resource } from './resource.ts';
+import { firstProblem } from './rules.ts';
 import type { ProvisioningStatus } from './status.ts';
 import type { Circumstances, Decision, Tree } from './tree.ts';
 
@@ -145,14 +146,6 @@ function addPolicy(
 }
 
 const nameless = (): Problem => validationFailure('every pool of a whole load balancer needs a name.');
-
-function firstProblem<T>(items: readonly T[], add: (item: T) => Problem | undefined): Problem | undefined {
-  for (const item of items) {
-    const wrong = add(item);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
-}
 
 function inStatus(tree: Tree, provisioningStatus: ProvisioningStatus): Tree {
   const turn = <T extends Resource>(object: T): T =>

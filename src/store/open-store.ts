@@ -62,14 +62,15 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     await db.destroy();
     throw error;
   }
+  const quotaRules = { defaults: options.quotaDefaults ?? {}, enforced: options.quotasEnforced ?? true };
   const work = workQueue(db, connection, options.log);
   return {
-    trees: trees(db, { defaults: options.quotaDefaults ?? {}, enforced: options.quotasEnforced ?? true }),
+    trees: trees(db, quotaRules),
     lists: lists(db),
     amphorae: amphorae(db),
     flavors: offers(db, flavorPair),
     availabilityZones: offers(db, availabilityZonePair),
-    quotas: quotas(db, options.quotaDefaults ?? {}),
+    quotas: quotas(db, quotaRules),
     statistics: statistics(db),
     work,
     ping: async () => {

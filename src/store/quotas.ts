@@ -3,7 +3,7 @@ import { type DisplayName, notFound, type Problem, quotaMet } from '../lb/proble
 import type { QuotaSettings } from '../platform/api-settings.ts';
 import { transaction } from './refusals.ts';
 import { type Database, tables } from './schema.ts';
-import type { QuotaLimits, Quotas, ResourceKind } from './store.ts';
+import type { Growth, QuotaLimits, Quotas, ResourceKind } from './store.ts';
 
 export type QuotaDefaults = Readonly<Record<ResourceKind, number>>;
 
@@ -39,9 +39,10 @@ const kinds = Object.keys(displayNames) as ResourceKind[];
 const unlimited = Object.fromEntries(kinds.map((kind) => [kind, -1])) as QuotaDefaults;
 const noLimits = Object.fromEntries(kinds.map((kind) => [kind, null])) as QuotaLimits;
 
-export function quotas(db: Kysely<Database>, defaults: Partial<QuotaDefaults>): Quotas {
+export function quotas(db: Kysely<Database>, rules: QuotaRules): Quotas {
   return {
-    defaults: { ...unlimited, ...defaults },
+    defaults: { ...unlimited, ...rules.defaults },
+    problem: (projectId, growth) => transaction(db, (trx) => checkQuotas(trx, projectId, growth, rules)),
     of: async (projectId) =>
       projectId.includes('\0') ? noLimits : ((await limitsOf(db, projectId)) ?? noLimits),
     set: (projectId, changes) =>
@@ -90,7 +91,7 @@ async function recordedLimits(trx: Transaction<Database>, projectId: string): Pr
 export async function checkQuotas(
   trx: Transaction<Database>,
   projectId: string,
-  growth: Readonly<Partial<Record<ResourceKind, number>>>,
+  growth: Growth,
   { defaults, enforced }: QuotaRules,
 ): Promise<Problem | undefined> {
   const growing = kinds.filter((kind) => (growth[kind] ?? 0) > 0);

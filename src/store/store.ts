@@ -45,10 +45,13 @@ export interface Trees {
    * pure `decide`, checks quotas, writes the difference (by object identity), raises the generation by one, marks the
    * load balancer for work, commits. A `Problem` rolls everything back. `decide` gets undefined when the load
    * balancer is gone, and returns the given tree itself to change nothing (then no generation and no mark either).
+   * `asked`: what the wish adds; a quota that has no room for it is told before anything that may pass by itself (a
+   * problem of 409 or above).
    */
   change<T>(
     loadBalancerId: string,
     decide: (tree: Tree | undefined) => Change<T> | Problem,
+    asked?: Growth,
   ): Promise<T | Problem>;
   /**
    * The loop's way to write what has come true: as `change`, but raises no generation and marks nothing, and objects
@@ -151,12 +154,17 @@ export interface Offers<Profile, Offer> {
 /** How many of a kind a project may have: -1 unlimited, 0 none, null the deployment's default. */
 export type QuotaLimits = Readonly<Record<ResourceKind, number | null>>;
 
+/** So many more of each. */
+export type Growth = Readonly<Partial<Record<ResourceKind, number>>>;
+
 export interface Quotas {
   /** What null means. */
   readonly defaults: Readonly<Record<ResourceKind, number>>;
   of(projectId: string): Promise<QuotaLimits>;
   /** Makes the record of the project if it has none, as the first load balancer does. Gives all its limits. */
   set(projectId: string, changes: Partial<QuotaLimits>): Promise<QuotaLimits | Problem>;
+  /** The quota that has no room for so many more. */
+  problem(projectId: string, growth: Growth): Promise<Problem | undefined>;
   /** Back to the defaults. Problem: the project has no record (404). */
   reset(projectId: string): Promise<Problem | undefined>;
 }

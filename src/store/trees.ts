@@ -61,11 +61,14 @@ export function trees(db: Kysely<Database>, quotaRules: QuotaRules): Trees {
       return refusal;
     },
 
-    change: (loadBalancerId, decide) =>
+    change: (loadBalancerId, decide, asked = {}) =>
       transaction(db, async (trx) => {
         const before = await lockTree(trx, loadBalancerId);
         const change = decide(before);
-        if (isProblem(change)) return change;
+        if (isProblem(change)) {
+          if (before === undefined || change.status < 409) return change;
+          return (await checkQuotas(trx, before.loadBalancer.projectId, asked, quotaRules)) ?? change;
+        }
         const after = change.tree;
         if (after === before) return change.answer;
         if (!before) throw new Error(`load balancer ${loadBalancerId} is gone and cannot be changed`);

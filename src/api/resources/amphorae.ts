@@ -1,5 +1,5 @@
 import { immutable, isProblem, notFound, type Problem } from '../../lb/problems.ts';
-import { found, listAnswer, showAnswer } from '../collection.ts';
+import { found, listOfAll, showAnswer } from '../collection.ts';
 import { fields } from '../fields.ts';
 import { authorize } from '../policy.ts';
 import { type Answer, type Api, type ApiRequest, ok, type Route, strayQuery } from '../request.ts';
@@ -56,9 +56,7 @@ export function amphoraRoutes(api: Api): readonly Route[] {
     {
       method: 'GET',
       path: all,
-      handle: async (request) =>
-        authorize(request.caller, 'amphora:get_all', request.caller.projectId) ??
-        listAnswer(api, amphorae, request),
+      handle: (request) => listOfAll(api, amphorae, request, 'amphora:get_all'),
     },
     { method: 'GET', path: one, handle: (request) => show(api, request) },
     { method: 'DELETE', path: one, handle: (request) => remove(api, request) },

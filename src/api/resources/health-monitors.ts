@@ -95,6 +95,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const monitor = await carry(api, {
     caller: request.caller,
     actions: ['healthmonitor:post'],
+    adds: 'healthMonitor',
     of: { kind: 'pool', id: values.poolId },
     missing: notFound('Pool', values.poolId),
     decide: (tree, circumstances) => createHealthMonitor(tree, values, circumstances),

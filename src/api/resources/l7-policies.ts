@@ -78,6 +78,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const policy = await carry(api, {
     caller: request.caller,
     actions: ['l7policy:post'],
+    adds: 'l7Policy',
     of: { kind: 'listener', id: wish.listenerId },
     missing: notFound('Listener', wish.listenerId),
     decide: (tree, circumstances) => createL7Policy(tree, wish, circumstances),

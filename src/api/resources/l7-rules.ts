@@ -77,6 +77,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const rule = await carry(api, {
     ...below(policy, request),
     actions: ['l7rule:post'],
+    adds: 'l7Rule',
     decide: (tree, circumstances) => createL7Rule(tree, parentId, values, circumstances),
     show: (_, answer): Views['l7Rule'] => answer,
   });

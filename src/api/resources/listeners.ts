@@ -151,6 +151,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const listener = await carry(api, {
     caller: request.caller,
     actions: ['listener:post'],
+    adds: 'listener',
     of: { kind: 'loadBalancer', id: loadBalancerId },
     missing: notFound('Load Balancer', loadBalancerId),
     decide: (tree, circumstances) => createListener(tree, wish, circumstances),

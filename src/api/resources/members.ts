@@ -88,6 +88,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const member = await carry(api, {
     ...below(pool, request),
     actions: ['member:post'],
+    adds: 'member',
     decide: (tree, circumstances) => createMember(tree, poolId, values, circumstances),
     outside: values.subnetId === null ? undefined : () => subnetsProblem(api, request, [values.subnetId]),
     show: (_, answer): Views['member'] => answer,

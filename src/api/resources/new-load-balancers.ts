@@ -70,8 +70,11 @@ async function build(
   }: Kind & { plan: VipPlan; projectId: string },
 ): Promise<Answer | Problem> {
   const loadBalancerId = api.newId();
+  // A quota that is met is told before what else stands in the way.
+  const refused = async (wrong: Problem): Promise<Problem> =>
+    (await api.store.quotas.problem(projectId, { loadBalancer: 1 })) ?? wrong;
   const vip = await takeVip(api.networking, plan, values, { loadBalancerId, projectId });
-  if (isProblem(vip)) return vip;
+  if (isProblem(vip)) return refused(vip);
   const inheritedQos = values.vipQosPolicyId === undefined ? plan.port?.qosPolicyId : values.vipQosPolicyId;
   const { name, description, adminStateUp, tags, vipSgIds = [] } = values;
   const bare = newLoadBalancer(
@@ -97,7 +100,7 @@ async function build(
   });
   if (isProblem(tree)) {
     await giveBack();
-    return tree;
+    return refused(tree);
   }
   const refusal = await api.store.trees.create(tree);
   if (refusal !== undefined) {

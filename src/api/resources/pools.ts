@@ -154,6 +154,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const pool = await carry(api, {
     caller: request.caller,
     actions: ['pool:post'],
+    adds: 'pool',
     of,
     missing: notFound(of.kind === 'listener' ? 'Listener' : 'Load Balancer', of.id),
     decide: (tree, circumstances) =>
