@@ -42,3 +42,38 @@ it('starts the agent again after it was killed, and lets it end in order when to
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+it('starts an agent that ends at once ever less often, and stops all the same when told to', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'boot-'));
+  const log = join(folder, 'log');
+  const agent = join(folder, 'agent.mjs');
+  await writeFile(
+    agent,
+    `import { appendFileSync } from 'node:fs';
+     appendFileSync(process.env.LOG, process.hrtime.bigint() / 1000000n + '\\n');
+     process.exit(1);`,
+  );
+  const shell = spawn('sh', ['-c', bootScript(process.execPath, agent)], {
+    env: { ...process.env, LOG: log },
+    stdio: 'ignore',
+  });
+  try {
+    const starts = async () =>
+      (await readFile(log, 'utf8').catch(() => ''))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map(Number);
+    while ((await starts()).length < 4) await sleep(50);
+    const [, second = 0, third = 0, fourth = 0] = await starts();
+    // A loaded machine makes pauses longer, never shorter.
+    expect(third - second).toBeGreaterThanOrEqual(1200);
+    expect(fourth - third).toBeGreaterThanOrEqual(3200);
+    const ended = once(shell, 'exit');
+    shell.kill('SIGTERM');
+    await ended;
+    expect(shell.exitCode).toBe(0);
+  } finally {
+    shell.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+  }
+});

@@ -16,13 +16,21 @@ stop() {
   [ -n "$agent" ] && kill -TERM "$agent" 2>/dev/null && wait "$agent"
   exit 0
 }
+# One that ends at once is likely to do so again: it is started ever less often, so that it costs the machine nothing.
+pause=0
 trap stop TERM INT
 export NODE_COMPILE_CACHE=${quoted(join(dirname(bundlePath), '.compile-cache'))}
 while :; do
+  started=$(date +%s)
   ${quoted(nodePath)} --max-semi-space-size=1 ${quoted(bundlePath)} &
   agent=$!
   wait "$agent"
-  sleep 0.2
+  agent=
+  [ $(($(date +%s) - started)) -ge 10 ] && pause=0
+  sleep "$pause.2" &
+  wait $!
+  pause=$((pause * 2 + 1))
+  [ "$pause" -gt 30 ] && pause=30
 done
 `;
 }
