@@ -20,9 +20,9 @@ const toRun = [
 
 const toTest = [
   ['openssh-client', () => has('ssh-keygen')],
-  ['openssh-client', () => has('ssh-keygen')],
   ['python3-openstackclient', () => has('openstack') && pythonModule('openstackclient')],
   ['python3-octaviaclient', () => pythonModule('octaviaclient')],
+  ['python3-openstacksdk', () => pythonModule('openstack')],
   ['python3-barbicanclient', () => pythonModule('barbicanclient')],
   ['python3-prometheus-client', () => pythonModule('prometheus_client')],
 ];
