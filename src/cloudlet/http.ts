@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -26,8 +27,13 @@ export function makeServer(): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 500 },
     bodyLimit: 1024 * 1024,
     forceCloseConnections: 'idle',
+    genReqId: () => `req-${randomUUID()}`,
   });
   app.decorateRequest('caller', null);
+  // Clients show it beside an error.
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-openstack-request-id', request.id);
+  });
   app.removeAllContentTypeParsers();
   // Clients send "Content-Type: application/json" with nothing behind it on DELETE.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {

@@ -347,6 +347,59 @@ describe('servers', () => {
   });
 });
 
+describe('the labels of a server', () => {
+  const ask = async (method: 'GET' | 'PUT' | 'DELETE', path: string, body?: Body) => {
+    const answer = await cloud.ask(method, `${nova}/servers/${path}`, body, at('2.26'));
+    return answer.body ?? answer.status;
+  };
+
+  it('are metadata, one by one or all together', async () => {
+    const id = await boot({ metadata: { a: '1', b: '2' } });
+    expect(await ask('GET', `${id}/metadata/a`)).toEqual({ meta: { a: '1' } });
+    expect(await ask('PUT', `${id}/metadata/a`, { meta: { a: '9' } })).toEqual({ meta: { a: '9' } });
+    expect((await ask('PUT', `${id}/metadata/a`, { meta: { c: '9' } })).badRequest.code).toBe(400);
+    expect(await ask('DELETE', `${id}/metadata/b`)).toBe(204);
+    expect((await show(id)).metadata).toEqual({ a: '9' });
+    expect(await ask('PUT', `${id}/metadata`, { metadata: { z: '0' } })).toEqual({ metadata: { z: '0' } });
+    expect((await ask('GET', `${id}/metadata/a`)).itemNotFound.code).toBe(404);
+  });
+
+  it('are tags', async () => {
+    const id = await boot();
+    expect(await ask('PUT', `${id}/tags`, { tags: ['x', 'y'] })).toEqual({ tags: ['x', 'y'] });
+    expect([await ask('PUT', `${id}/tags/z`), await ask('PUT', `${id}/tags/z`)]).toEqual([201, 204]);
+    expect(await ask('DELETE', `${id}/tags/x`)).toBe(204);
+    expect((await show(id, '2.26')).tags).toEqual(['y', 'z']);
+    expect((await ask('GET', `${id}/tags/x`)).itemNotFound.code).toBe(404);
+    expect(await ask('DELETE', `${id}/tags`)).toBe(204);
+    expect(await ask('GET', `${id}/tags`)).toEqual({ tags: [] });
+  });
+
+  it('are the security groups of its cards as well', async () => {
+    const port = await newPort('ext_net');
+    const id = await boot({ networks: [{ port: port.id }] });
+    expect((await ask('GET', `${id}/os-security-groups`)).security_groups).toMatchObject([
+      { id: port.security_groups[0], name: 'default' },
+    ]);
+  });
+});
+
+describe('every answer', () => {
+  it('has an id of its own, by which the request can be found again', async () => {
+    const ids = await Promise.all(
+      [
+        '/identity/v3',
+        `${nova}/flavors`,
+        `${neutron}/nothing`,
+        '/image/v2/images',
+        '/key-manager/v1/secrets',
+      ].map(async (path) => (await cloud.ask('GET', path)).headers['x-openstack-request-id']),
+    );
+    for (const id of ids) expect(id).toMatch(/^req-[0-9a-f-]{36}$/);
+    expect(new Set(ids).size).toBe(5);
+  });
+});
+
 describe('microversions', () => {
   it('are negotiated', async () => {
     const said = async (headers: Record<string, string>) => {
@@ -417,6 +470,15 @@ describe('flavors', () => {
       'Flavor 10 could not be found.',
     );
     expect((await cloud.ask('POST', `${nova}/flavors`, { flavor: { ...flavor, ram: 0 } })).status).toBe(400);
+  });
+
+  it('have extra specs, one by one', async () => {
+    const path = `${nova}/flavors/livia-amphora/os-extra_specs/hw:cpu_policy`;
+    expect((await cloud.ask('GET', path)).status).toBe(404);
+    const spec = { 'hw:cpu_policy': 'shared' };
+    expect((await cloud.ask('PUT', path, spec)).body).toEqual(spec);
+    expect((await cloud.ask('GET', path)).body).toEqual(spec);
+    expect((await cloud.ask('PUT', path, { other: 'x' })).status).toBe(400);
   });
 
   it('that are not public are for the projects with access', async () => {

@@ -5,6 +5,7 @@ import { flavorRoutes } from './flavors.ts';
 import { interfaceRoutes } from './interfaces.ts';
 import { keypairRoutes } from './keypairs.ts';
 import { maxMinor, minMinor, negotiate } from './microversion.ts';
+import { labelRoutes } from './server-labels.ts';
 import { serverGroupRoutes } from './server-groups.ts';
 import { serverRoutes, type ServerParts } from './server-routes.ts';
 
@@ -51,6 +52,7 @@ export function compute(app: FastifyInstance, parts: ServerParts, door: Door): v
       flavorRoutes(v21, parts.nova.flavors, parts.base);
       keypairRoutes(v21, parts.nova.keypairs, parts.nova.now);
       serverRoutes(v21, parts);
+      labelRoutes(v21, parts);
       interfaceRoutes(v21, parts);
       serverGroupRoutes(v21, parts.nova);
       factRoutes(v21, parts.nova, parts.hostname);

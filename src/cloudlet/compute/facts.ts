@@ -107,11 +107,22 @@ export function factRoutes(app: FastifyInstance, nova: Nova, hostname: string): 
     'server_group_members',
     'metadata_items',
   ];
+  /** Left out since these microversions. */
+  const former: readonly (readonly [number, string])[] = [
+    ...['floating_ips', 'fixed_ips', 'security_groups', 'security_group_rules'].map(
+      (name) => [36, name] as const,
+    ),
+    ...['injected_files', 'injected_file_content_bytes', 'injected_file_path_bytes'].map(
+      (name) => [57, name] as const,
+    ),
+  ];
   for (const path of ['/os-quota-sets/:project', '/os-quota-sets/:project/defaults']) {
     app.get(path, async (request) => {
       const id = param(request, 'project');
       if (!owns(callerOf(request), id)) throw forbidden();
-      return { quota_set: { id, ...Object.fromEntries(quotas.map((name) => [name, -1])) } };
+      const minor = minorOf(request);
+      const names = [...quotas, ...former.flatMap(([until, name]) => (minor < until ? [name] : []))];
+      return { quota_set: { id, ...Object.fromEntries(names.map((name) => [name, -1])) } };
     });
   }
 

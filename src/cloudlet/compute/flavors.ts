@@ -39,16 +39,23 @@ const Create = Type.Object({
     'OS-FLV-EXT-DATA:ephemeral': Type.Optional(size(0)),
     swap: Type.Optional(size(0)),
     rxtx_factor: Type.Optional(Type.Union([Type.Number({ exclusiveMinimum: 0 }), Type.String()])),
-    'os-flavor-access:is_public': Type.Optional(Type.Boolean()),
+    'os-flavor-access:is_public': Type.Optional(
+      Type.Union([
+        Type.Boolean(),
+        Type.String({
+          pattern:
+            '^([tT]|[tT]rue|TRUE|[yY]|[yY]es|YES|[oO]n|ON|1|[fF]|[fF]alse|FALSE|[nN]|[nN]o|NO|[oO]ff|OFF|0)$',
+        }),
+      ]),
+    ),
     description: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
 });
 const Describe = Type.Object({
   flavor: Type.Object({ description: Type.Union([Type.String(), Type.Null()]) }),
 });
-const Specs = Type.Object({
-  extra_specs: Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()])),
-});
+const Spec = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]));
+const Specs = Type.Object({ extra_specs: Spec });
 const Access = Type.Object({ tenant: Type.String() });
 const Action = Type.Object({
   addTenantAccess: Type.Optional(Access),
@@ -121,7 +128,7 @@ export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, 
       ephemeral: Number(wish['OS-FLV-EXT-DATA:ephemeral'] ?? 0),
       swap: Number(wish.swap ?? 0),
       rxtx_factor,
-      is_public: wish['os-flavor-access:is_public'] ?? true,
+      is_public: /^(t|y|on|1)/i.test(String(wish['os-flavor-access:is_public'] ?? true)),
       description: wish.description ?? null,
       extra_specs: {},
       access: [],
@@ -153,12 +160,30 @@ export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, 
     flavors.put({ ...flavor, extra_specs: { ...flavor.extra_specs, ...extra_specs } });
     return { extra_specs };
   });
+  const spec = (flavor: Flavor, key: string): Record<string, string> => {
+    const value = flavor.extra_specs[key];
+    if (value === undefined) throw notFound(`Flavor ${flavor.id} has no extra specs with key ${key}.`);
+    return { [key]: value };
+  };
+  app.get('/flavors/:id/os-extra_specs/:key', async (request) => spec(find(request), param(request, 'key')));
+  app.put('/flavors/:id/os-extra_specs/:key', async (request) => {
+    requireAdmin(callerOf(request));
+    const flavor = find(request);
+    const key = param(request, 'key');
+    const wish = read(Spec, request.body);
+    if (Object.keys(wish).length !== 1 || wish[key] === undefined)
+      throw badRequest('Request body and URI mismatch');
+    return spec(
+      flavors.put({ ...flavor, extra_specs: { ...flavor.extra_specs, [key]: String(wish[key]) } }),
+      key,
+    );
+  });
   app.delete('/flavors/:id/os-extra_specs/:key', async (request, reply) => {
     requireAdmin(callerOf(request));
     const flavor = find(request);
     const key = param(request, 'key');
-    const { [key]: gone, ...extra_specs } = flavor.extra_specs;
-    if (gone === undefined) throw notFound(`Flavor ${flavor.id} has no extra specs with key ${key}.`);
+    spec(flavor, key);
+    const { [key]: _, ...extra_specs } = flavor.extra_specs;
     flavors.put({ ...flavor, extra_specs });
     return reply.code(200).send();
   });

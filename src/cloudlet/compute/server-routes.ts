@@ -27,7 +27,6 @@ const Rename = Type.Object({
     description: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
 });
-const Metadata = Type.Object({ metadata: Type.Record(Type.String(), Type.String()) });
 
 export function serverRoutes(app: FastifyInstance, parts: ServerParts): void {
   const { nova, net, instances, base } = parts;
@@ -88,21 +87,6 @@ export function serverRoutes(app: FastifyInstance, parts: ServerParts): void {
     const server = own(request);
     changeServer(nova, server.id, { task_state: 'deleting' });
     instances.remove(server.id);
-    return reply.code(204).send();
-  });
-
-  app.get('/servers/:id/metadata', async (request) => ({ metadata: find(request).metadata }));
-  app.post('/servers/:id/metadata', async (request) => {
-    const server = own(request);
-    const metadata = { ...server.metadata, ...read(Metadata, request.body).metadata };
-    changeServer(nova, server.id, { metadata });
-    return { metadata };
-  });
-  app.delete('/servers/:id/metadata/:key', async (request, reply) => {
-    const server = own(request);
-    const { [param(request, 'key')]: gone, ...metadata } = server.metadata;
-    if (gone === undefined) throw notFound('Metadata item was not found');
-    changeServer(nova, server.id, { metadata });
     return reply.code(204).send();
   });
 

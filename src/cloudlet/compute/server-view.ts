@@ -108,18 +108,21 @@ function flavorOf({ flavor }: Server, minor: number, base: string): object {
   };
 }
 
-/** Addresses by the network's name. */
+/** Addresses by the network's name, floating ones beside those they point at. */
 export function addresses(net: Net, server: Server): Record<string, object[]> {
   const found: Record<string, object[]> = {};
   for (const port of portsOf(net, server)) {
     const name = net.networks.get(port.network_id)?.name ?? port.network_id;
+    const view = (addr: string, type: 'fixed' | 'floating') => ({
+      version: addr.includes(':') ? 6 : 4,
+      addr,
+      'OS-EXT-IPS:type': type,
+      'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
+    });
+    const floating = net.floatingIps.all().filter((each) => each.port_id === port.id);
     (found[name] ??= []).push(
-      ...port.fixed_ips.map((fixed) => ({
-        version: fixed.ip_address.includes(':') ? 6 : 4,
-        addr: fixed.ip_address,
-        'OS-EXT-IPS:type': 'fixed',
-        'OS-EXT-IPS-MAC:mac_addr': port.mac_address,
-      })),
+      ...port.fixed_ips.map((fixed) => view(fixed.ip_address, 'fixed')),
+      ...floating.map((each) => view(each.floating_ip_address, 'floating')),
     );
   }
   return found;

@@ -62,7 +62,7 @@ export function identity(
         membershipRoutes(inner, directory, base);
         projectTagRoutes(inner, directory);
         accountRoutes(inner, directory, tokens);
-        inner.register(async (roles) => impliedRoleRoutes(roles, directory));
+        inner.register(async (roles) => impliedRoleRoutes(roles, directory, base));
         inner.register(async (own) =>
           applicationCredentialRoutes(own, directory, tokens, records.collection('application-credential')),
         );

@@ -6,10 +6,11 @@ import type { Directory } from './directory.ts';
 import { exists } from './grants.ts';
 
 /** `/roles/{prior}/implies/{implied}`: who has the one has the other. */
-export function impliedRoleRoutes(app: FastifyInstance, directory: Directory): void {
+export function impliedRoleRoutes(app: FastifyInstance, directory: Directory, base: string): void {
   const named = (id: string) => {
     const role = directory.roles.get(id);
-    return { id, name: role?.name, description: role?.description ?? null };
+    const links = { self: `${base}/roles/${id}` };
+    return { id, name: role?.name, description: role?.description ?? null, links };
   };
   const impliedBy = (prior: string) =>
     directory.impliedRoles

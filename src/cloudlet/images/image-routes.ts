@@ -16,6 +16,7 @@ import {
 } from '../lists.ts';
 import { badRequest, conflict, forbidden, notFound } from '../refusal.ts';
 import type { Image, Images } from './images.ts';
+import { containerFormats, diskFormats, schemaRoutes } from './schemas.ts';
 
 const errorBody: ErrorBody = ({ status, message }) => ({
   message,
@@ -26,15 +27,16 @@ const errorBody: ErrorBody = ({ status, message }) => ({
 /** Boot scripts are small; whoever sends a disk learns here that it could not be booted. */
 const maxBytes = 64 * 1024 * 1024;
 
-const Visibility = Type.Union(['public', 'private', 'shared', 'community'].map((word) => Type.Literal(word)));
+const words = (all: readonly string[]) => Type.Union(all.map((word) => Type.Literal(word)));
+const Visibility = words(['public', 'private', 'shared', 'community']);
 const Nullable = <T extends Type.TSchema>(type: T) => Type.Union([type, Type.Null()]);
 const Base = Type.Object({
   name: Type.Optional(Nullable(Type.String({ maxLength: 255 }))),
   visibility: Type.Optional(Visibility),
   protected: Type.Optional(Type.Boolean()),
   os_hidden: Type.Optional(Type.Boolean()),
-  container_format: Type.Optional(Nullable(Type.String())),
-  disk_format: Type.Optional(Nullable(Type.String())),
+  container_format: Type.Optional(Nullable(words(containerFormats))),
+  disk_format: Type.Optional(Nullable(words(diskFormats))),
   min_ram: Type.Optional(Type.Integer({ minimum: 0 })),
   min_disk: Type.Optional(Type.Integer({ minimum: 0 })),
   tags: Type.Optional(Type.Array(Type.String({ maxLength: 255 }))),
@@ -51,6 +53,8 @@ const Patch = Type.Array(
     value: Type.Optional(Type.Unknown()),
   }),
 );
+/** As media type `…-v2.0-json-patch` has it: the operation is the key of the path. */
+const OldPatch = Type.Array(Type.Record(Type.String(), Type.Unknown()));
 const known = new Set(Object.keys(Base.properties));
 const fixed = new Set([
   'id',
@@ -80,6 +84,7 @@ export function image(app: FastifyInstance, images: Images, door: Door, publicUr
     async (v2) => {
       guard(v2, door);
       imageRoutes(v2, images);
+      schemaRoutes(v2);
     },
     { prefix: '/v2' },
   );
@@ -89,7 +94,7 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
   app.removeContentTypeParser('*');
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxBytes }, (request, body, done) => {
     const type = request.headers['content-type'] ?? '';
-    if (!type.startsWith('application/openstack-images-v2.1-json-patch')) return done(null, body);
+    if (!/^application\/openstack-images-v2\.[01]-json-patch/.test(type)) return done(null, body);
     try {
       done(null, JSON.parse(String(body)));
     } catch {
@@ -106,10 +111,23 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
       .filter((each) => images.sees(caller, each) && each.os_hidden === hidden)
       .filter((each) => visible(each, one(query, 'visibility'), caller.projectId))
       .filter((each) => many(query, 'tag').every((tag) => each.tags.includes(tag)))
+      .filter(
+        ({ size }) =>
+          (size ?? 0) >= (count(query, 'size_min') ?? 0) &&
+          (size ?? 0) <= (count(query, 'size_max') ?? Infinity),
+      )
       .filter((each) =>
-        ['id', 'name', 'status', 'owner', 'container_format', 'disk_format', 'checksum', 'protected'].every(
-          (key) => matches(Reflect.get(each, key), anyOf(many(query, key))),
-        ),
+        [
+          'id',
+          'name',
+          'status',
+          'owner',
+          'container_format',
+          'disk_format',
+          'checksum',
+          'protected',
+          'size',
+        ].every((key) => matches(Reflect.get(each, key), anyOf(many(query, key)))),
       );
     // Same second, same time: the later record is the newer.
     const cut = page(sorted(found.toReversed(), sortKeys(query)), {
@@ -152,7 +170,8 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
 
   app.patch('/images/:id', async (request) => {
     const before = own(request);
-    const patch = read(Patch, request.body);
+    const old = request.headers['content-type']?.includes('v2.0') === true;
+    const patch = read(Patch, old ? modern(read(OldPatch, request.body)) : request.body);
     const { properties, ...base } = before;
     const next: Record<string, unknown> = { ...base };
     const extra: Record<string, string> = { ...properties };
@@ -228,6 +247,13 @@ function imageRoutes(app: FastifyInstance, images: Images): void {
       throw forbidden('You are not authorized to change this image.');
     return image;
   }
+}
+
+function modern(patch: readonly Record<string, unknown>[]): object[] {
+  return patch.map(({ value, ...rest }) => {
+    const [[op, path] = []] = Object.entries(rest);
+    return { op, path, ...(value !== undefined && { value }) };
+  });
 }
 
 function visible(image: Image, wanted: string | undefined, projectId: string | null): boolean {

@@ -91,6 +91,28 @@ describe('images', () => {
     expect((await cloud.ask('DELETE', `${v2}/images/${id}`)).status).toBe(403);
   });
 
+  it('are changed by patches of the older form', async () => {
+    const { id } = await make();
+    const { body } = await cloud.ask(
+      'PATCH',
+      `${v2}/images/${id}`,
+      JSON.stringify([
+        { replace: '/name', value: 'new' },
+        { add: '/shape', value: 'round' },
+      ]),
+      { headers: { 'content-type': 'application/openstack-images-v2.0-json-patch' } },
+    );
+    expect(body).toMatchObject({ name: 'new', shape: 'round' });
+  });
+
+  it('have formats that Glance knows, and a schema that says so', async () => {
+    const wrong = await cloud.ask('POST', `${v2}/images`, { disk_format: 'floppy' });
+    expect(wrong.status).toBe(400);
+    const { properties } = (await cloud.ask('GET', `${v2}/schemas/image`)).body;
+    expect(properties.disk_format.enum).toContain('qcow2');
+    expect(Object.keys(properties)).toEqual(expect.arrayContaining(Object.keys(await make())));
+  });
+
   it('of others are not seen unless public, which only an admin can make them', async () => {
     const { id } = await make({ visibility: 'private' });
     const { token } = await cloud.someone('alice');
