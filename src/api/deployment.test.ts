@@ -3,6 +3,7 @@ import { makeLog } from '../platform/log.ts';
 import { quotaDefaults } from '../store/quotas.ts';
 import { active, activeLoadBalancer, startApi, type TestApi } from './client.fixture.ts';
 import { apiConfig } from './config.ts';
+import { toldBy } from './openapi.fixture.ts';
 import { operatorSettings } from './settings.fixture.ts';
 
 /** The switches of a deployment, as clients notice them. */
@@ -49,6 +50,8 @@ describe('Lists', () => {
   it('have no pages, no links and no opinion of limits without pagination', async () => {
     await deploy({ api: { allow_pagination: false } });
     await three();
+    const told = await toldBy(api);
+    await told.call(api.member, `GET ${balancers}`);
     const { status, body } = await api.member.get(`${balancers}?limit=no&marker=nothing`);
     expect([status, body.loadbalancers.length, body.loadbalancers_links]).toEqual([200, 3, null]);
   });

@@ -104,7 +104,11 @@ function usualOfMany(method: string, resource: Described): Operation | undefined
   if (method === 'GET') {
     return {
       ...{ operationId: `list_${resource.many}`, tag, status: [200], query: listParameters(resource) },
-      answer: keyed({ [resource.many]: arrayOf(ref(key)), [resource.links]: arrayOf(ref('link')) }),
+      answer: keyed({
+        [resource.many]: arrayOf(ref(key)),
+        // Null where the operator has no pages.
+        [resource.links]: { ...arrayOf(ref('link')), type: ['array', 'null'] },
+      }),
     };
   }
   if (method !== 'POST') return undefined;

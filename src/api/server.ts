@@ -41,6 +41,7 @@ import { poolRoutes } from './resources/pools.ts';
 import { providerRoutes } from './resources/providers.ts';
 import { quotaRoutes } from './resources/quotas.ts';
 import { reasonRoutes } from './resources/reasons.ts';
+import { uuidOf } from './types.ts';
 import { versionRoutes } from './versions.ts';
 
 export const standardConfig: ApiConfig = {
@@ -187,7 +188,7 @@ function addRoute(app: FastifyInstance, api: Api, { method, path, handle }: Rout
       }
       const answer = await handle({
         caller: request.caller ?? nobody,
-        params: request.params as Record<string, string>,
+        params: withIds(path, request.params as Record<string, string>),
         query: new URLSearchParams(request.url.split('?')[1] ?? ''),
         url: linkBase(api.config, request),
         body,
@@ -195,6 +196,17 @@ function addRoute(app: FastifyInstance, api: Api, { method, path, handle }: Rout
       return send(reply, answer);
     },
   });
+}
+
+/** Ids may be written in several ways; availability zones have names instead, which stay as they are. */
+function withIds(path: string, params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const names = path.startsWith('/v2/lbaas/availabilityzones/') ? [] : ['id', 'pool_id', 'l7policy_id'];
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [
+      name,
+      names.includes(name) ? (uuidOf(value) ?? value) : value,
+    ]),
+  );
 }
 
 /** The URL of the request as links repeat it. */

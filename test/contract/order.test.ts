@@ -159,6 +159,27 @@ describe('Of several requests at once', () => {
   });
 });
 
+describe('An id in a path', () => {
+  it('means the same thing however it is written', async () => {
+    const rest = await stage.tree();
+    for (const written of ['', '!upper', '!bare']) {
+      const place = path(
+        `/pools/${stage.told(`:pool${written}`)}/members/${stage.told(`:member${written}`)}`,
+      );
+      expect((await stage.member.get(place)).status).toBe(200);
+      for (const reply of [
+        await stage.member.put(place, { member: { weight: 5 } }).finally(() => stage.restore(rest)),
+        await stage.member.put(path(`/listeners/${stage.told(`:listener${written}`)}`), {
+          listener: { name: 'n' },
+        }),
+      ]) {
+        expect([written, reply.status]).toEqual([written, 200]);
+        await stage.restore(rest);
+      }
+    }
+  });
+});
+
 describe('A VIP on a network that is full', () => {
   it('is refused as a mistake, on a subnet that is full as a conflict', async () => {
     const subnet = stage.api.cloud.addSubnet('203.0.113.0/24');
