@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/contract/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/*.test.ts', 'test/{contract,fuzz}/*.test.ts'],
           globalSetup: ['test/database.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -58,8 +58,19 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function parsed(body: Buffer): { readonly value: unknown } | Problem {
   try {
-    return { value: JSON.parse(utf8.decode(body)) as unknown };
+    const value: unknown = JSON.parse(utf8.decode(body));
+    return isDeeper(value, deepest)
+      ? problem(400, `Request is not in valid JSON format: it is nested deeper than ${deepest} levels.`)
+      : { value };
   } catch {
     return problem(400, 'Request is not in valid JSON format.');
   }
+}
+
+/** No legal body comes near; what quotes a value in a fault must not run out of stack. */
+const deepest = 100;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { freshStore } from '../../test/database.ts';
+import { freshStore, type TestDatabase } from '../../test/database.ts';
 import { type FakeCloud, fakeCloud } from '../../test/fake-cloud.ts';
 import { settled } from '../lb/settle.ts';
-import { makeLog } from '../platform/log.ts';
+import { type Log, makeLog } from '../platform/log.ts';
 import type { StoreOptions } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { ApiConfig } from './request.ts';
@@ -29,6 +29,7 @@ export interface Client {
 
 export interface TestApi {
   readonly store: Store;
+  readonly database: TestDatabase;
   readonly cloud: FakeCloud;
   /** Member of a project. */
   readonly member: Client;
@@ -47,18 +48,20 @@ export interface TestApi {
   routes(): string;
   /** What the loop would do: everything pending of the load balancer is carried out. */
   settle(loadBalancerId: string, failed?: Readonly<Record<string, string>>): Promise<void>;
+  /** Answers on a TCP port of this machine, too; gives the port. */
+  listen(): Promise<number>;
   close(): Promise<void>;
 }
 
 export async function startApi(
-  options: { config?: Partial<ApiConfig>; store?: Partial<StoreOptions> } = {},
+  options: { config?: Partial<ApiConfig>; store?: Partial<StoreOptions>; log?: Log } = {},
 ): Promise<TestApi> {
-  const { store, drop } = await freshStore(options.store ?? {});
+  const { store, database, drop } = await freshStore(options.store ?? {});
   const cloud = fakeCloud();
   const app = buildApi({
     ...cloud,
     store,
-    log: makeLog('api-test', 'silent'),
+    log: options.log ?? makeLog('api-test', 'silent'),
     clock: () => new Date(),
     newId: randomUUID,
     ...(options.config && { config: options.config }),
@@ -99,6 +102,7 @@ export async function startApi(
 
   return {
     store,
+    database,
     cloud,
     member: client(['member', 'reader']),
     admin: client(['admin', 'member', 'reader']),
@@ -113,6 +117,9 @@ export async function startApi(
           loadBalancerOnline: true,
         }),
       ),
+    async listen() {
+      return Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port);
+    },
     async close() {
       await app.close();
       await drop();

@@ -139,7 +139,7 @@ function filtersOf(
   const values: Record<string, string | number | boolean> = {};
   let impossible = false;
   for (const name of new Set(query.keys())) {
-    if (reserved.includes(name) || name in tagFilters) continue;
+    if (reserved.includes(name) || Object.hasOwn(tagFilters, name)) continue;
     const key = storedKey(table, name);
     const texts = query.getAll(name);
     if (key === undefined || texts.length > 1) {

@@ -3,6 +3,7 @@ import type { Deployment } from '../lb/defaults.ts';
 import { type Problem, unknownArgument } from '../lb/problems.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
+import type { RequestPatience } from './connections.ts';
 import type { Refusal } from './faults.ts';
 import type { ApiCaller, Policy } from './policy.ts';
 
@@ -33,6 +34,7 @@ export interface ApiConfig {
   /** Base of paging links; null: the request's own URL. */
   readonly apiBaseUri: string | null;
   readonly maxBodyBytes: number;
+  readonly patience: RequestPatience;
   /** Believe X-Forwarded-* headers. */
   readonly trustProxy: boolean;
   readonly policy: Policy;

@@ -9,6 +9,7 @@ import { DriverError } from '../clouds/errors.ts';
 import { standardDeployment } from '../lb/defaults.ts';
 import { isProblem, type Problem, problem } from '../lb/problems.ts';
 import { callerOf } from './caller.ts';
+import { connectionOptions, refuseExpectations, standardPatience } from './connections.ts';
 import { crossOrigin } from './cors.ts';
 import {
   driverProblem,
@@ -53,6 +54,7 @@ export const standardConfig: ApiConfig = {
   paginationMaxLimit: 1000,
   apiBaseUri: null,
   maxBodyBytes: 114_688,
+  patience: standardPatience,
   trustProxy: false,
   policy: policy(),
   healthcheckEnabled: false,
@@ -79,6 +81,7 @@ declare module 'fastify' {
 export function buildApi(options: ApiOptions): FastifyInstance {
   const api: Api = { ...options, config: { ...standardConfig, ...options.config } };
   const app = fastify({
+    ...connectionOptions(api.config.patience),
     bodyLimit: api.config.maxBodyBytes,
     trustProxy: api.config.trustProxy,
     exposeHeadRoutes: false,
@@ -89,12 +92,16 @@ export function buildApi(options: ApiOptions): FastifyInstance {
       void sendRefusal(reply, refusal(error.statusCode ?? 400, 'The request could not be understood.'));
     },
   });
+  refuseExpectations(app.server);
   app.decorateRequest('caller', null);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-openstack-request-id', request.id);
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+      return sendRefusal(reply, refusal(400, 'The request names no host.'));
+    }
     if (crossOrigin(request, reply, api.config.corsAllowedOrigins)) return reply.code(200).send();
     if (isHealthcheck(request.originalUrl)) return undefined;
     if (!isOpenPath(request.originalUrl)) {

@@ -263,7 +263,11 @@ export function instant(): Type<Date> {
     read: (raw, at) => refuse(at, raw, 'Value is set by the service'),
     parse: (filter) => {
       const milliseconds = Date.parse(/[zZ]|[+-]\d\d:?\d\d$/.test(filter) ? filter : `${filter}Z`);
-      return Number.isNaN(milliseconds) ? undefined : new Date(milliseconds).toISOString();
+      if (Number.isNaN(milliseconds)) return undefined;
+      const time = new Date(milliseconds);
+      // The database knows fewer years than a Date.
+      const year = time.getUTCFullYear();
+      return year >= 1 && year <= 9999 ? time.toISOString() : undefined;
     },
   };
 }

@@ -2,8 +2,12 @@ import pino from 'pino';
 
 export type Log = pino.Logger;
 
-/** One JSON line per event on standard output. Keys that may hold secrets are blanked wherever they stand. */
-export function makeLog(name: string, level: string = process.env['LIVIA_LOG_LEVEL'] ?? 'info'): Log {
+/** One JSON line per event, by default on standard output. Keys that may hold secrets are blanked wherever they stand. */
+export function makeLog(
+  name: string,
+  level: string = process.env['LIVIA_LOG_LEVEL'] ?? 'info',
+  destination: pino.DestinationStream = pino.destination(1),
+): Log {
   const secret = [
     'password',
     'token',
@@ -15,9 +19,6 @@ export function makeLog(name: string, level: string = process.env['LIVIA_LOG_LEV
     'user_data',
     'key',
   ];
-  return pino({
-    name,
-    level,
-    redact: { paths: secret.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '[secret]' },
-  });
+  const paths = secret.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]);
+  return pino({ name, level, redact: { paths, censor: '[secret]' } }, destination);
 }

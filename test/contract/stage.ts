@@ -23,8 +23,8 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export async function setStage(): Promise<Stage> {
-  const api = await startApi();
+export async function setStage(options: Parameters<typeof startApi>[0] = {}): Promise<Stage> {
+  const api = await startApi(options);
   const ids = new Map<string, string>(await secrets(api));
   const { member, admin } = api;
   const networkId = crypto.randomUUID();
