@@ -2,6 +2,7 @@ import type { ApiSettings, LoadBalancingSettings, NetworkingSettings } from '../
 import type { Log } from '../platform/log.ts';
 import { type Deployment, standardDeployment } from '../lb/defaults.ts';
 import { tlsVersionsAscending } from '../lb/rules.ts';
+import { standardPatience } from './connections.ts';
 import { policyFile } from './policy-file.ts';
 import { policy } from './policy.ts';
 import type { ApiConfig } from './request.ts';
@@ -35,6 +36,12 @@ export async function apiConfig(
     trustProxy: api.trust_proxy,
     healthcheckEnabled: api.healthcheck_enabled,
     healthcheckRefreshMs: api.healthcheck_refresh_interval * 1000,
+    patience: {
+      ...standardPatience,
+      headersMs: api.header_timeout_seconds * 1000,
+      requestMs: api.request_timeout_seconds * 1000,
+      idleMs: api.idle_timeout_seconds * 1000,
+    },
     corsAllowedOrigins: api.cors_allowed_origins,
     policy:
       api.policy_file === undefined

@@ -60,6 +60,12 @@ export const ApiSettings = Table({
   healthcheck_enabled: Off,
   /** Seconds for which the outcome of a health check is kept. Default 5. */
   healthcheck_refresh_interval: Seconds(5),
+  /** Seconds a client has for the headers of a request; who is slower gets 408. Default 20. */
+  header_timeout_seconds: Seconds(20),
+  /** Seconds for a whole request, headers and body; at least those for the headers. Default 60. */
+  request_timeout_seconds: Seconds(60),
+  /** Seconds a connection is kept between two requests. Default 72. */
+  idle_timeout_seconds: Seconds(72),
   /** Origins of browser pages that may use the API, such as `https://horizon.example.org`; `*`: any. Default none. */
   cors_allowed_origins: Type.Array(Type.String(), { default: [] }),
 });
