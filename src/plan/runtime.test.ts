@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { WantedAmphora, WantedListener, WantedPool } from '../wire/wanted.ts';
-import { aListener, aMember, aMonitor, aPolicy, aPool, aTls, aWanted, id } from './haproxy/wanted.fixture.ts';
+import {
+  aListener,
+  aMember,
+  aMonitor,
+  aPolicy,
+  aPool,
+  aRule,
+  aTls,
+  aWanted,
+  id,
+} from './haproxy/wanted.fixture.ts';
 import { demandOf } from './haproxy/demand.ts';
 import { renderHaproxy } from './haproxy/render.ts';
 import { memoryBudget } from './memory-budget.ts';
@@ -39,7 +49,7 @@ const change = (before: WantedAmphora, after: WantedAmphora) =>
 const commands = (before: WantedAmphora, after: WantedAmphora) => {
   const planned = change(before, after);
   if (planned.kind === 'reload') throw new Error(planned.why);
-  return planned.commands.map(({ text }) => text);
+  return planned.commands.map((one) => ('text' in one ? one.text : `${one.replaces}: ${one.entries.join()}`));
 };
 
 describe('members change by commands', () => {
@@ -131,6 +141,26 @@ describe('certificates', () => {
   });
 });
 
+describe('tables are replaced as a whole', () => {
+  it('of policies: the first, another, an edit, none', () => {
+    const reject = aPolicy(1, { rules: [aRule(1, { value: '/a' })] });
+    const redirect = aPolicy(2, { action: 'REDIRECT_TO_URL', redirectUrl: 'http://b/' });
+    const [none, one, two] = [[], [reject], [redirect, reject]].map((l7Policies) => tree({}, { l7Policies }));
+    const [first, second] = ['^(?=\\/a) reject', '^(?=\\/) 302 url http://b/'];
+    expect(commands(none as WantedAmphora, one as WantedAmphora)).toEqual([`map: ${first},^ none`]);
+    expect(commands(one as WantedAmphora, two as WantedAmphora)).toEqual([`map: ${second},${first},^ none`]);
+    expect(commands(two as WantedAmphora, none as WantedAmphora)).toEqual(['map: ^ none']);
+  });
+
+  it('of allowed CIDRs: some, others, nobody, everybody again', () => {
+    const allowing = (allowedCidrs: string[] | null) => tree({}, { allowedCidrs });
+    expect(commands(allowing(null), allowing(['10.0.0.0/8']))).toEqual(['acl: 10.0.0.0/8']);
+    expect(commands(allowing(['10.0.0.0/8']), allowing(['::1']))).toEqual(['acl: ::1']);
+    expect(commands(allowing(['::1']), allowing([]))).toEqual(['acl: ']);
+    expect(commands(allowing([]), allowing(null))).toEqual(['acl: 0.0.0.0/0,::/0']);
+  });
+});
+
 describe('a reload is needed', () => {
   const cookies = {
     type: 'HTTP_COOKIE',
@@ -139,9 +169,27 @@ describe('a reload is needed', () => {
     persistenceGranularity: null,
   } as const;
   const frontend = `frontend ${id('l', 1)}`;
+  const toPool = [aPolicy(1, { action: 'REDIRECT_TO_POOL', redirectPoolId: id('p', 1) })];
   it.each<[string, WantedAmphora, WantedAmphora, string]>([
     ['for a timeout', tree(), tree({}, { timeoutClientData: 1 }), `timeout client of ${frontend}`],
-    ['for a policy', tree(), tree({}, { l7Policies: [aPolicy(1)] }), `acl`],
+    [
+      'for a policy that no table can hold',
+      tree(),
+      tree(
+        {},
+        { l7Policies: [aPolicy(1, { rules: [aRule(1, { compareType: 'REGEX', value: '(a)\\1' })] })] },
+      ),
+      `acl of ${frontend}`,
+    ],
+    [
+      'for a policy to a pool that is not behind its listener yet',
+      { ...tree(), pools: [aPool(1), aPool(2)] },
+      {
+        ...tree({}, { l7Policies: [aPolicy(1, { action: 'REDIRECT_TO_POOL', redirectPoolId: id('p', 2) })] }),
+        pools: [aPool(1), aPool(2)],
+      },
+      'listeners or the pools behind them came or went',
+    ],
     [
       'for another algorithm',
       tree(),
@@ -149,7 +197,12 @@ describe('a reload is needed', () => {
       'balance leastconn of backend',
     ],
     ['for a health monitor', tree(), tree({ healthMonitor: aMonitor() }), 'timeout check of backend'],
-    ['for the last line that goes', tree({}, { allowedCidrs: ['10.0.0.0/8'] }), tree(), 'of frontend'],
+    [
+      'for the last line that goes',
+      tree({}, { defaultPoolId: null, l7Policies: toPool }),
+      tree({}, { l7Policies: toPool }),
+      `of ${frontend}`,
+    ],
     [
       'for a listener',
       tree(),
@@ -179,10 +232,12 @@ describe('a reload is needed', () => {
     expect(planned).toMatchObject({ kind: 'reload', why: expect.stringContaining(why) });
   });
 
-  it('and the reason holds nothing that a user wrote', () => {
-    const after = tree({}, { l7Policies: [aPolicy(1, { rules: [], redirectUrl: 'secret' })] });
-    const policies = [aPolicy(1, { action: 'REDIRECT_TO_URL', redirectUrl: 'http://secret/', rules: [] })];
-    const planned = change(after, tree({}, { l7Policies: policies }));
-    expect(JSON.stringify(planned)).not.toContain('secret');
+  it('and what is said of it holds nothing that a user wrote', () => {
+    const rules = [aRule(1, { compareType: 'REGEX', value: '(secret)\\1' })];
+    const beyond = tree({}, { l7Policies: [aPolicy(1, { rules })] });
+    expect(change(tree(), beyond).kind).toBe('reload');
+    expect(change(tree(), beyond).why).not.toContain('secret');
+    const redirect = aPolicy(1, { action: 'REDIRECT_TO_URL', redirectUrl: 'http://secret/' });
+    expect(change(tree(), tree({}, { l7Policies: [redirect] })).why).toBe('L7 policies');
   });
 });

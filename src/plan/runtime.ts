@@ -2,7 +2,8 @@ import type { RenderedHaproxy, Section } from './haproxy/render.ts';
 import { ticketKeysFile } from './haproxy/tls.ts';
 import { certificateChanges } from './runtime/files.ts';
 import { type Server, serversOf, serverChanges } from './runtime/servers.ts';
-import { type Command, NeedsReload, type Steps } from './runtime/steps.ts';
+import { type Command, NeedsReload, type Replacement, type Steps } from './runtime/steps.ts';
+import { tableChanges } from './runtime/tables.ts';
 
 /** What the servers of a backend are to be once the commands were taken. */
 export interface WantedBackend {
@@ -14,7 +15,7 @@ export type RuntimeChange =
   | {
       readonly kind: 'runtime';
       /** Empty when only the files differ, such as in the order of servers. */
-      readonly commands: readonly Command[];
+      readonly commands: readonly (Command | Replacement)[];
       /** To be read back: those of which a server was changed. */
       readonly backends: readonly WantedBackend[];
       /** A few words for the log. */
@@ -48,6 +49,7 @@ export function runtimeChange(before: RenderedHaproxy, after: RenderedHaproxy): 
       backends.push({ name, servers: serversOf(part.lines) });
     }
     parts.push(certificateChanges(before.files, after.files));
+    parts.push(tableChanges(before.files, after.files));
     parts.push(ticketKeyChanges(before.files.get(ticketKeysFile), after.files.get(ticketKeysFile)));
     const commands = [
       ...parts.flatMap(({ coming }) => coming),

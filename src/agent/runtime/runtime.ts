@@ -1,11 +1,10 @@
 import { ticketKeysFile } from '../../plan/haproxy/tls.ts';
 import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
 import { removal, type Server } from '../../plan/runtime/servers.ts';
-import type { Command } from '../../plan/runtime/steps.ts';
+import type { Command, Replacement } from '../../plan/runtime/steps.ts';
 import { ask } from '../haproxy/socket.ts';
-
-/** HAProxy did not take a command, or is not as it was told to be. Nobody's fault: a reload makes it so. */
-export class RuntimeRefusal extends Error {}
+import { RuntimeRefusal } from './refusal.ts';
+import { replaceTable } from './tables.ts';
 
 /** What a line to the socket may hold, well below HAProxy's buffer of 16 KiB. */
 const longestLine = 8000;
@@ -25,7 +24,12 @@ export async function takeAtRuntime(
   change: Extract<RuntimeChange, { kind: 'runtime' }>,
   files: ReadonlyMap<string, string>,
 ): Promise<readonly Leaver[]> {
-  for (const { line, says } of linesOf(change.commands)) {
+  for (const step of linesOf(change.commands)) {
+    if ('replaces' in step) {
+      await replaceTable(socket, step);
+      continue;
+    }
+    const { line, says } = step;
     const answer = await ask(socket, line);
     const lines = answer.split('\n').filter((said) => said !== '');
     const wrong = lines.find((said) => !says.some((part) => said.includes(part)));
@@ -33,7 +37,10 @@ export async function takeAtRuntime(
     if (wrong !== undefined) throw new RuntimeRefusal(`${line.split(' ', 3).join(' ')}: ${wrong}`);
   }
   const keys = files.get(ticketKeysFile);
-  if (keys !== undefined && change.commands.some(({ text }) => text.startsWith('set ssl tls-key'))) {
+  if (
+    keys !== undefined &&
+    change.commands.some((one) => 'text' in one && one.text.startsWith('set ssl tls-key'))
+  ) {
     const shown = await ask(socket, `show tls-keys ${ticketKeysFile}`);
     const held = [...shown.matchAll(/^\d+\.\d+ (\S+)$/gm)].map(([, key]) => key);
     if (held.join('\n') !== keys.trim()) throw new RuntimeRefusal('the ticket keys are not as told');
@@ -54,18 +61,20 @@ export async function dismiss(socket: string, leavers: readonly Leaver[]): Promi
 }
 
 /** Commands to servers go many in a line, whose answers are one text; what they have done is read back anyway. */
-function* linesOf(commands: readonly Command[]): Generator<{ line: string; says: readonly string[] }> {
+function* linesOf(
+  commands: readonly (Command | Replacement)[],
+): Generator<{ line: string; says: readonly string[] } | Replacement> {
   let texts: string[] = [];
   let says = new Set<string>();
   const joined = () => ({ line: texts.join(';'), says: [...says] });
   for (const command of commands) {
-    const joins = / server | health /.test(command.text.slice(0, 16));
+    const joins = 'text' in command && / server | health /.test(command.text.slice(0, 16));
     if (!joins || texts.join(';').length + command.text.length > longestLine) {
       if (texts.length > 0) yield joined();
       [texts, says] = [[], new Set()];
     }
     if (!joins) {
-      yield { line: command.text, says: command.says };
+      yield 'text' in command ? { line: command.text, says: command.says } : command;
       continue;
     }
     texts.push(command.text);

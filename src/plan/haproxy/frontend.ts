@@ -1,7 +1,7 @@
 import type { WantedAmphora, WantedListener } from '../../wire/wanted.ts';
 import { toMetrics } from './exporter.ts';
 import { flowLogLines } from './flow-log.ts';
-import { l7Policies } from './l7.ts';
+import { l7Lines } from './l7.ts';
 import { address, cidr, Unwritable } from './quote.ts';
 import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
 
@@ -28,12 +28,12 @@ function bindOptions(listener: WantedListener, { ticketKeys }: WantedAmphora, fi
   return '';
 }
 
-function allowedCidrs(cidrs: readonly string[] | null): string[] {
-  if (cidrs === null) return [];
-  return [
-    ...cidrs.map((value) => `acl allowed src ${cidr(value)}`),
-    cidrs.length === 0 ? 'tcp-request connection reject' : 'tcp-request connection reject unless allowed',
-  ];
+/** Who may connect, in a file that changes at run time; when nobody was named, everybody. */
+function allowedCidrs(listener: WantedListener, files: Files): string {
+  const path = `listeners/${listener.id}.allowed`;
+  const cidrs = listener.allowedCidrs?.map(cidr) ?? ['0.0.0.0/0', '::/0'];
+  files.set(path, cidrs.map((value) => `${value}\n`).join(''));
+  return `tcp-request connection reject unless { src -f ${path} }`;
 }
 
 /**
@@ -60,7 +60,7 @@ export function frontendLines(
     ...wanted.loadBalancer.vipAddresses.map((vip) => `bind ${address(vip)}:${listener.port}${tls}`),
     `maxconn ${maxconn}`,
     `timeout client ${clientMs}ms`,
-    ...allowedCidrs(listener.allowedCidrs),
+    allowedCidrs(listener, files),
   ];
   if (mode === 'http') {
     // Without it a keep-alive client loses a request now and then at a reload; the timeout bounds its price.
@@ -80,7 +80,7 @@ export function frontendLines(
   if (listener.protocol === 'TERMINATED_HTTPS' && listener.tls !== null) {
     lines.push(...strictTransportSecurity(listener.tls));
   }
-  if (mode === 'http') lines.push(...l7Policies(listener.l7Policies, backendOf));
+  if (mode === 'http') lines.push(...l7Lines(listener, files, backendOf));
   const backend = listener.defaultPoolId === null ? undefined : backendOf(listener.defaultPoolId);
   if (backend !== undefined) lines.push(`default_backend ${backend}`);
   return lines;

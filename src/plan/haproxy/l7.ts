@@ -1,86 +1,62 @@
-import type { WantedL7Policy, WantedL7Rule } from '../../wire/wanted.ts';
-import { call, format, integer, Unwritable, word } from './quote.ts';
+import type { WantedListener } from '../../wire/wanted.ts';
+import { policiesAsAcls } from './l7-acls.ts';
+import { type ClientFacts, policyTable } from './l7-table.ts';
+import { call } from './quote.ts';
+import type { Files } from './tls.ts';
 
-const matches = {
-  CONTAINS: 'sub',
-  ENDS_WITH: 'end',
-  EQUAL_TO: 'str',
-  REGEX: 'reg',
-  STARTS_WITH: 'beg',
-} as const;
+/** The codes that a redirect can have. */
+const redirectCodes = [301, 302, 303, 307, 308];
 
-/** A value in double quotes stands for what is between them (that is how blanks are written in the API). */
-const unquoted = (value: string): string => /^"(.+)"$/s.exec(value)?.[1] ?? value;
-
-/** `--` ends the flags, so that a value such as `-f` stays a value. */
-function condition(rule: WantedL7Rule): string {
-  const literal = rule.compareType === 'REGEX' ? rule.value : unquoted(rule.value);
-  const match = `-m ${matches[rule.compareType]} -- `;
-  const key = rule.key ?? '';
-  switch (rule.type) {
-    case 'HOST_NAME':
-      return `req.hdr(host) -i ${match}${word(literal)}`;
-    case 'PATH':
-      return `path ${match}${word(literal)}`;
-    case 'FILE_TYPE':
-      return `path -m ${rule.compareType === 'REGEX' ? 'reg' : 'end'} -- ${word(literal)}`;
-    case 'HEADER':
-      return `${call('req.hdr', key)} ${match}${word(literal)}`;
-    case 'COOKIE':
-      return `${call('req.cook', key)} ${match}${word(literal)}`;
-    case 'SSL_CONN_HAS_CERT':
-      return 'ssl_c_used';
-    case 'SSL_VERIFY_RESULT':
-      return `ssl_c_verify eq ${integer(rule.value)}`;
-    case 'SSL_DN_FIELD':
-      return `${call('ssl_c_s_dn', key)} ${match}${word(literal)}`;
-  }
+/** Of a client certificate, for a listener that asks for one: the common name always, as policies often ask for it. */
+function factsOf({ tls, l7Policies }: WantedListener): ClientFacts | null {
+  if (tls === null || tls.clientAuthentication === 'NONE') return null;
+  const asked = l7Policies.flatMap(({ rules }) =>
+    rules.flatMap(({ type, key }) => (type === 'SSL_DN_FIELD' && key !== null ? [key] : [])),
+  );
+  return { subjectFields: [...new Set(['CN', ...asked.toSorted()])] };
 }
 
-function redirect(kind: 'location' | 'prefix', target: string | null, code: number | null): string {
-  if (target === null) throw new Unwritable('a redirect has no target');
-  return `http-request redirect ${kind} ${format(target)} code ${code ?? 302}`;
+/** Puts together what a table is looked up by. Its parts go at once: they could be as long as a request's head. */
+function lookup(client: ClientFacts | null, table: string): string[] {
+  const subject = client?.subjectFields ?? [];
+  const parts = subject.map((_, n) => `concat("",txn.subject${n},"\\n"),`).join('');
+  const certificate = client === null ? '' : `concat("\\n",txn.client),concat("\\n"),${parts}`;
+  const headers = client === null ? 'concat("\\n",txn.headers)' : 'concat("",txn.headers)';
+  return [
+    'http-request set-var(txn.headers) req.hdrs',
+    ...(client === null ? [] : ['http-request set-var-fmt(txn.client) "%[ssl_c_used] %[ssl_c_verify]"']),
+    ...subject.map(
+      (name, n) => `http-request set-var(txn.subject${n}) ${call('ssl_c_s_dn', name)},regsub("\\n"," ",g)`,
+    ),
+    `http-request set-var(txn.policy) path,${certificate}${headers},map_reg(${table})`,
+    'http-request unset-var(txn.headers)',
+  ];
 }
 
 /**
- * The policies of a frontend, strictly by position: the first that matches decides. Denials and redirects end the
- * evaluation by themselves; a policy that sends to a pool marks the transaction, and no later one looks at it.
- * `backendOf` gives the backend of a pool, undefined when it is not served: such a policy does not match.
+ * The lines of a frontend that carry its L7 policies: always there, so that the first policy changes no line.
+ * `backendOf` gives the backend of a pool, undefined when it is not served. Throws `Unwritable`.
  */
-export function l7Policies(
-  policies: readonly WantedL7Policy[],
+export function l7Lines(
+  listener: WantedListener,
+  files: Files,
   backendOf: (poolId: string) => string | undefined,
 ): string[] {
-  const acls: string[] = [];
-  const actions: string[] = [];
-  let marked = false;
-  for (const policy of policies) {
-    const backend = policy.redirectPoolId === null ? undefined : backendOf(policy.redirectPoolId);
-    if (policy.action === 'REDIRECT_TO_POOL' && backend === undefined) continue;
-    for (const rule of policy.rules) acls.push(`acl ${word(rule.id)} ${condition(rule)}`);
-    const rules = policy.rules.map((rule) => `${rule.invert ? '!' : ''}${word(rule.id)}`);
-    const when = `if ${[...(marked ? ['!routed'] : []), ...rules].join(' ')}`;
-    switch (policy.action) {
-      case 'REJECT':
-        actions.push(`http-request deny deny_status 403 ${when}`);
-        break;
-      case 'REDIRECT_TO_URL':
-        actions.push(`${redirect('location', policy.redirectUrl, policy.redirectHttpCode)} ${when}`);
-        break;
-      case 'REDIRECT_PREFIX':
-        actions.push(`${redirect('prefix', policy.redirectPrefix, policy.redirectHttpCode)} ${when}`);
-        break;
-      case 'REDIRECT_TO_POOL':
-        actions.push(`http-request set-var(txn.backend) str(${backend}) ${when}`);
-        marked = true;
-        break;
-    }
-  }
-  if (!marked) return [...acls, ...actions];
+  const client = factsOf(listener);
+  const table = policyTable(listener.l7Policies, client, backendOf);
+  if (table === undefined) return policiesAsAcls(listener.l7Policies, backendOf);
+  const path = `listeners/${listener.id}.l7`;
+  files.set(path, table.entries.map((entry) => `${entry}\n`).join(''));
   return [
-    'acl routed var(txn.backend) -m found',
-    ...acls,
-    ...actions,
-    'use_backend %[var(txn.backend)] if routed',
+    ...lookup(client, path),
+    'http-request deny deny_status 400 unless { var(txn.policy) -m found }',
+    'http-request deny deny_status 403 if { var(txn.policy) -m str reject }',
+    'http-request set-var(txn.rest) pathq if { var(txn.policy),field(2," ") -m str prefix }',
+    ...redirectCodes.map(
+      (code) =>
+        `http-request redirect code ${code} location %[var(txn.policy),field(3," ",0)]%[var(txn.rest)] ` +
+        `if { var(txn.policy) -m beg "${code} " }`,
+    ),
+    'use_backend %[var(txn.policy),field(2," ")] if { var(txn.policy) -m beg "pool " }',
   ];
 }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { address, call, cidr, format, integer, Unwritable, word } from './quote.ts';
@@ -100,9 +100,12 @@ async function locations(values: readonly string[]): Promise<readonly string[]> 
     }),
     folder,
   );
-  await writeFile(join(folder, 'haproxy.cfg'), rendered.text);
+  for (const [path, content] of [...rendered.files, ['haproxy.cfg', rendered.text] as const]) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), content);
+  }
   await writeFile(join(folder, 'server-state'), '1\n');
-  const haproxy = spawn('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')], { stdio: 'ignore' });
+  const haproxy = spawn('haproxy', ['-db', '-C', folder, '-f', 'haproxy.cfg'], { stdio: 'ignore' });
   try {
     const found: string[] = [];
     for (const value of values) found.push(await location(port, value));

@@ -13,7 +13,7 @@ const plain = /^[A-Za-z0-9_.:/@+=,~*-]+$/;
 /** A value that no quoting can carry. `message` is a sentence without the value, which may be a secret. */
 export class Unwritable extends Error {}
 
-function gate(value: string): string {
+export function gate(value: string): string {
   if (value === '') throw new Unwritable('an empty value cannot be written');
   if (value.length > longestValue) throw new Unwritable(`a value is longer than ${longestValue} characters`);
   if (control.test(value)) throw new Unwritable('a value holds a control character');

@@ -40,9 +40,16 @@ describe('the configuration of HAProxy', () => {
       const wanted: unknown = JSON.parse(readFileSync(join(golden, name, 'wanted.json'), 'utf8'));
       if (!Value.Check(WantedAmphora, wanted)) throw new Error(`${name}/wanted.json is no wanted tree`);
       const rendered = render(wanted);
-      const path = join(golden, name, 'haproxy.cfg');
-      if (process.env['LIVIA_WRITE_GOLDEN'] === '1') writeFileSync(path, rendered.text);
-      expect(rendered.text).toBe(readFileSync(path, 'utf8'));
+      const tables = [...rendered.files].filter(([path]) => path.endsWith('.l7'));
+      const texts = {
+        'haproxy.cfg': rendered.text,
+        'policies.l7': tables.map(([path, content]) => `# ${path}\n${content}`).join('\n'),
+      };
+      for (const [file, text] of Object.entries(texts)) {
+        const path = join(golden, name, file);
+        if (process.env['LIVIA_WRITE_GOLDEN'] === '1') writeFileSync(path, text);
+        expect(text).toBe(readFileSync(path, 'utf8'));
+      }
       expect(rendered.refused).toEqual([]);
       expect(checkWithHaproxy(render(withCertificates(wanted)))).toBe('');
     });

@@ -4,10 +4,18 @@ export interface Command {
   readonly says: readonly string[];
 }
 
+/** The whole content of a map or an ACL file, which takes the place of the one before at one stroke. */
+export interface Replacement {
+  readonly replaces: 'map' | 'acl';
+  readonly path: string;
+  /** Of a map: `key value`. In order, each without a line break. */
+  readonly entries: readonly string[];
+}
+
 /** What one part of a configuration needs, in order: what comes, what changes, what goes. */
 export interface Steps {
   readonly coming: readonly Command[];
-  readonly changing: readonly Command[];
+  readonly changing: readonly (Command | Replacement)[];
   readonly leaving: readonly Command[];
   /** What they do, a kind for each thing done. */
   readonly kinds: readonly string[];

@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { aListener, aMember, aPolicy, aPool, aRule, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
+import type { WantedL7Policy, WantedListener } from '../../wire/wanted.ts';
+import { AgentUnderTest, freePort, get, testMember, type TestMember } from '../agent.fixture.ts';
+import { tableEntries } from './tables.ts';
+
+let members: readonly TestMember[];
+let agent: AgentUnderTest;
+let port: number;
+let generation: number;
+
+beforeAll(async () => {
+  members = await Promise.all(['web', 'images'].map(testMember));
+});
+afterAll(() => members.forEach((member) => member.close()));
+beforeEach(async () => {
+  [agent, port, generation] = [await AgentUnderTest.start(), await freePort(), 0];
+});
+afterEach(() => agent.remove());
+
+const member = (n: number) => aMember(n, { address: '127.0.0.1', port: members[n - 1]?.port ?? 0 });
+/** A listener with a pool of its own, and another pool behind it by a policy for a host that nobody asks for. */
+function put(policies: readonly WantedL7Policy[], listener: Partial<WantedListener> = {}) {
+  generation += 1;
+  const kept = aPolicy(9, {
+    action: 'REDIRECT_TO_POOL',
+    redirectPoolId: id('p', 2),
+    rules: [aRule(9, { type: 'HOST_NAME', compareType: 'EQUAL_TO', value: 'nobody' })],
+  });
+  const l7Policies = [...policies, kept];
+  return agent.put(
+    aWanted({
+      generation,
+      listeners: [
+        aListener(1, { port, defaultPoolId: id('p', 1), connectionLimit: 100, l7Policies, ...listener }),
+      ],
+      pools: [1, 2].map((n) => aPool(n, { members: [member(n)] })),
+    }),
+  );
+}
+const toImages = (n: number, value: string) =>
+  aPolicy(n, {
+    action: 'REDIRECT_TO_POOL',
+    redirectPoolId: id('p', 2),
+    rules: [aRule(n, { compareType: 'ENDS_WITH', value })],
+  });
+const rejecting = (n: number, value: string, compareType: 'STARTS_WITH' | 'REGEX' = 'STARTS_WITH') =>
+  aPolicy(n, { rules: [aRule(n, { value, compareType })] });
+
+const file = async (name: string) =>
+  (await readFile(join(agent.run, 'haproxy/current/listeners', `${id('l', 1)}.${name}`), 'utf8'))
+    .split('\n')
+    .filter(Boolean);
+const held = (kind: 'map' | 'acl', name: string) =>
+  tableEntries(join(agent.run, 'haproxy/stats.sock'), kind, `listeners/${id('l', 1)}.${name}`);
+
+describe('L7 policies', () => {
+  it('come, change, move and go without a reload; HAProxy holds what its files say', async () => {
+    await put([]);
+    const taken = { change: 'runtime', why: 'L7 policies', refused: [] };
+    expect(await get(port, '/a.png')).toBe('web');
+    const series: [readonly WantedL7Policy[], string][] = [
+      [[toImages(1, '.png')], 'images'],
+      [[rejecting(2, '/a'), toImages(1, '.png')], '403'],
+      [[toImages(1, '.png'), rejecting(2, '/a')], 'images'],
+      [[toImages(1, '.gif'), rejecting(2, '/b')], 'web'],
+      [[], 'web'],
+    ];
+    for (const [policies, answer] of series) {
+      expect(await put(policies)).toMatchObject(taken);
+      expect(await get(port, '/a.png')).toBe(answer);
+      expect(await held('map', 'l7')).toEqual(await file('l7'));
+    }
+  });
+
+  it('by the hundred, of values of every kind', async () => {
+    await put([]);
+    const many = Array.from({ length: 300 }, (_, n) => rejecting(100 + n, `/it's #${n} "x" é \\`));
+    expect(await put([...many, toImages(1, '.png')])).toMatchObject({ change: 'runtime', refused: [] });
+    expect(await get(port, '/a.png')).toBe('images');
+    expect(await held('map', 'l7')).toEqual(await file('l7'));
+  });
+
+  it('with an expression that is none are refused whole, and those of before decide on', async () => {
+    await put([toImages(1, '.png')]);
+    const outcome = await put([rejecting(2, '/a'), rejecting(3, 'a{2,1}', 'REGEX'), toImages(1, '.gif')]);
+    expect(outcome.refused).toMatchObject([{ id: id('l', 1), reason: expect.stringContaining('HAProxy') }]);
+    expect(await get(port, '/a.png')).toBe('images');
+    expect(await put([rejecting(2, '/a')])).toMatchObject({ refused: [] });
+    expect(await get(port, '/a.png')).toBe('403');
+  });
+
+  it('are there after a reload', async () => {
+    await put([]);
+    await put([rejecting(2, '/a')]);
+    expect(await put([rejecting(2, '/a')], { timeoutClientData: 7000 })).toMatchObject({ change: 'reload' });
+    expect(await get(port, '/a.png')).toBe('403');
+  });
+});
+
+describe('allowed CIDRs', () => {
+  it('come, change and go without a reload; HAProxy holds what its files say', async () => {
+    await put([]);
+    const series: [string[] | null, string][] = [
+      [['10.0.0.0/8', '::1/128'], 'refused'],
+      [['10.0.0.0/8', '127.0.0.1/32'], 'web'],
+      [[], 'refused'],
+      [null, 'web'],
+    ];
+    for (const [allowedCidrs, answer] of series) {
+      expect(await put([], { allowedCidrs })).toMatchObject({ change: 'runtime', why: 'allowed CIDRs' });
+      expect(await get(port)).toBe(answer);
+      expect(await held('acl', 'allowed')).toEqual(await file('allowed'));
+    }
+  });
+});
