@@ -219,6 +219,18 @@ describe('An L7 rule', () => {
     expect(nowhere).toMatchObject({ status: 404, body: { code: 404, title: 'Bad Request' } });
   });
 
+  it('is listed also when the query repeats the policy, as openstacksdk does', async () => {
+    const policy = await aPolicy(await aListener());
+    const rule = await aRule(policy);
+    const listed = await api.member.get(`${path}/${policy}/rules?l7policy_id=${policy}&type=PATH`);
+    expect(listed.body.rules).toMatchObject([{ id: rule }]);
+    expect(listed.body.rules[0]).not.toHaveProperty('l7policy_id');
+    const written = await api.member.put(`${path}/${policy}/rules/${rule}`, {
+      rule: { l7policy_id: policy },
+    });
+    expect(written.body.faultstring).toBe('Unknown attribute for argument l7rule_.rule: l7policy_id');
+  });
+
   it('names what is wrong with it', async () => {
     const rules = `${path}/${await aPolicy(await aListener())}/rules`;
     const refused = async (rule: object) => {

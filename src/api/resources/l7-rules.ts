@@ -8,7 +8,7 @@ import { below, idsOf, inParent, listInParent, oneBelow, type Parent, showInPare
 import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
 import { common, id, inheritedProject, resource } from '../resource.ts';
 import { objectAnswer } from '../routes.ts';
-import { boolean, oneOf, text } from '../types.ts';
+import { boolean, oneOf, text, uuid } from '../types.ts';
 
 const line = { max: 255, pattern: /^[^\r\n]*$/, meaning: 'Value should be a single line' } as const;
 
@@ -22,6 +22,8 @@ export const l7Rules = resource({
     ...id,
     ...common,
     ...inheritedProject,
+    /** A filter only; openstacksdk repeats the policy of the path in the query of its lists. */
+    l7PolicyId: { type: uuid(), api: 'l7policy_id', show: false, sort: false },
     type: {
       type: oneOf(
         'HOST_NAME',

@@ -1,5 +1,6 @@
-import { once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -37,7 +38,8 @@ export interface Client {
 }
 
 export async function startClient(env: NodeJS.ProcessEnv): Promise<Client> {
-  const socket = join(scratch('client'), 'socket');
+  const folder = scratch('client');
+  const socket = join(folder, 'socket');
   const program = join(import.meta.dirname, 'openstack-runs.py');
   const child = spawn('/usr/bin/python3', [program, socket], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
@@ -91,6 +93,7 @@ export async function startClient(env: NodeJS.ProcessEnv): Promise<Client> {
     async stop() {
       child.kill();
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
