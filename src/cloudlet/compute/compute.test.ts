@@ -347,6 +347,40 @@ describe('servers', () => {
   });
 });
 
+describe('a server that is changed', () => {
+  it('has the access addresses its user gives, if they are some', async () => {
+    const id = await boot({ accessIPv4: '192.0.2.7' });
+    const change = async (server: object) =>
+      (await cloud.ask('PUT', `${nova}/servers/${id}`, { server }, at('2.1'))).body;
+    const { server } = await change({ name: 'renamed', accessIPv6: '2001:db8::7' });
+    expect(server).toMatchObject({ name: 'renamed', accessIPv4: '192.0.2.7', accessIPv6: '2001:db8::7' });
+    expect(server).not.toHaveProperty('OS-EXT-STS:vm_state');
+    expect((await change({ accessIPv4: '2001:db8::7' })).badRequest.code).toBe(400);
+  });
+
+  it('cannot be of a flavor that its project may not use', async () => {
+    const flavor = { name: 'secret', ram: 64, vcpus: 1, disk: 0, 'os-flavor-access:is_public': 'no' };
+    const { id } = (await cloud.ask('POST', `${nova}/flavors`, { flavor })).body.flavor;
+    const { token } = await cloud.someone('alice');
+    const answer = await cloud.ask(
+      'POST',
+      `${nova}/servers`,
+      { server: await wish({ flavorRef: id }) },
+      { as: token },
+    );
+    expect(answer.status).toBe(400);
+  });
+
+  it('has its addresses by the network', async () => {
+    const port = await newPort('ext_net');
+    const id = await boot({ networks: [{ port: port.id }] });
+    expect((await cloud.ask('GET', `${nova}/servers/${id}/ips/ext_net`)).body.ext_net).toMatchObject([
+      { addr: '10.2.0.2', version: 4 },
+    ]);
+    expect((await cloud.ask('GET', `${nova}/servers/${id}/ips/other`)).status).toBe(404);
+  });
+});
+
 describe('the labels of a server', () => {
   const ask = async (method: 'GET' | 'PUT' | 'DELETE', path: string, body?: Body) => {
     const answer = await cloud.ask(method, `${nova}/servers/${path}`, body, at('2.26'));

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { type Caller, isAdmin, requireAdmin } from '../caller.ts';
 import { callerOf, param, read } from '../http.ts';
-import { count, nextLink, one, page, type Query, sorted } from '../lists.ts';
+import { count, flag, nextLink, one, page, type Query, sorted } from '../lists.ts';
 import type { Collection } from '../records.ts';
 import { badRequest, conflict, notFound } from '../refusal.ts';
 import { minorOf } from './microversion.ts';
@@ -63,12 +63,10 @@ const Action = Type.Object({
 });
 
 export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, base: string): void {
-  const sees = (caller: Caller, flavor: Flavor) =>
-    isAdmin(caller) || flavor.is_public || flavor.access.includes(caller.projectId ?? '');
   const find = (request: FastifyRequest): Flavor => {
     const id = param(request, 'id');
     const flavor = flavors.get(id);
-    if (flavor === undefined || !sees(callerOf(request), flavor))
+    if (flavor === undefined || !mayUse(callerOf(request), flavor))
       throw notFound(`Flavor ${id} could not be found.`);
     return flavor;
   };
@@ -76,11 +74,12 @@ export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, 
   const list = (request: FastifyRequest, view: (flavor: Flavor) => object): object => {
     const query = request.query as Query;
     const caller = callerOf(request);
-    const wanted = isAdmin(caller) ? one(query, 'is_public')?.toLowerCase() : undefined;
+    const all = one(query, 'is_public')?.toLowerCase() === 'none';
+    const wanted = all ? undefined : (flag(query, 'is_public') ?? true);
     const shown = flavors
       .all()
-      .filter((flavor) => sees(caller, flavor))
-      .filter((flavor) => wanted === 'none' || !isAdmin(caller) || flavor.is_public === (wanted !== 'false'))
+      .filter((flavor) => mayUse(caller, flavor))
+      .filter((flavor) => wanted === undefined || !isAdmin(caller) || flavor.is_public === wanted)
       .filter(
         (flavor) =>
           flavor.ram >= (count(query, 'minRam') ?? 0) && flavor.disk >= (count(query, 'minDisk') ?? 0),
@@ -205,6 +204,10 @@ export function flavorRoutes(app: FastifyInstance, flavors: Collection<Flavor>, 
     if (add === undefined && remove === undefined) throw badRequest('There is no such resource action.');
     return accessOf(flavors.put({ ...flavor, access: add === undefined ? rest : [...rest, add.tenant] }));
   });
+}
+
+export function mayUse(caller: Caller, flavor: Flavor): boolean {
+  return isAdmin(caller) || flavor.is_public || flavor.access.includes(caller.projectId ?? '');
 }
 
 function positive(name: string, value: number | string): number {

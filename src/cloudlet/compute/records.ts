@@ -35,6 +35,8 @@ export interface Server {
   readonly task_state: 'spawning' | 'powering-off' | 'powering-on' | 'rebooting_hard' | 'deleting' | null;
   /** Has its part of the machine's memory. */
   readonly placed: boolean;
+  /** Where its user says it is reached; kept and shown. */
+  readonly access_ips?: { readonly v4: string; readonly v6: string };
   readonly fault: Fault | null;
   readonly created_at: string;
   readonly updated_at: string;

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import Type, { type Static } from 'typebox';
 import { type Caller, owns, projectFor } from '../caller.ts';
 import type { Images } from '../images/images.ts';
+import { parseAddress } from '../network/addresses.ts';
 import { createPort, type NewPort } from '../network/ports.ts';
 import { type Net, type Port, seesNetwork, seesPort, subnetsOn } from '../network/records.ts';
 import { badRequest, conflict, Refusal } from '../refusal.ts';
 import type { Vault } from '../vault.ts';
 import { bind } from './cards.ts';
+import { mayUse } from './flavors.ts';
 import { keypairId } from './keypairs.ts';
 import { type Nova, type Server, timestamp } from './records.ts';
 
@@ -33,6 +35,9 @@ export const CreateServer = Type.Object({
     config_drive: Nullable(Type.Union([Type.Boolean(), Type.String()])),
     security_groups: Type.Optional(Type.Array(Type.Object({ name: Type.Optional(Type.String()) }))),
     tags: Type.Optional(Type.Array(Type.String())),
+    adminPass: Type.Optional(Type.String()),
+    accessIPv4: Type.Optional(Type.String()),
+    accessIPv6: Type.Optional(Type.String()),
     min_count: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
     max_count: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
     block_device_mapping_v2: Type.Optional(
@@ -64,7 +69,8 @@ export function createServer(parts: CreateParts, caller: Caller, wish: Wish): Se
     throw badRequest('The requested availability zone is not available');
   }
   const flavor = nova.flavors.get(String(wanted.flavorRef));
-  if (flavor === undefined) throw badRequest(`Flavor ${wanted.flavorRef} could not be found.`);
+  if (flavor === undefined || !mayUse(caller, flavor))
+    throw badRequest(`Flavor ${wanted.flavorRef} could not be found.`);
   const image_id = imageOf(parts, caller, wanted, flavor.ram);
   if (wanted.key_name != null && nova.keypairs.get(keypairId(caller.userId, wanted.key_name)) === undefined) {
     throw badRequest('Invalid key_name provided.');
@@ -98,11 +104,28 @@ export function createServer(parts: CreateParts, caller: Caller, wish: Wish): Se
     vm_state: 'building',
     task_state: 'spawning',
     placed: false,
+    access_ips: accessIps(wanted, undefined),
     fault: null,
     created_at: time,
     updated_at: time,
     launched_at: null,
   });
+}
+
+/** Empty: none. Throws for what is no address of that family. */
+export function accessIps(
+  wanted: { readonly accessIPv4?: string; readonly accessIPv6?: string },
+  before: Server['access_ips'],
+): NonNullable<Server['access_ips']> {
+  const ips = { v4: wanted.accessIPv4 ?? before?.v4 ?? '', v6: wanted.accessIPv6 ?? before?.v6 ?? '' };
+  for (const [text, version] of [
+    [ips.v4, 4],
+    [ips.v6, 6],
+  ] as const) {
+    if (text !== '' && parseAddress(text)?.version !== version)
+      throw badRequest(`accessIPv${version} is not proper IPv${version} format`);
+  }
+  return ips;
 }
 
 function imageOf({ images }: CreateParts, caller: Caller, wanted: Wish['server'], ram: number): string {

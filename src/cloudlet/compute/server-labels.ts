@@ -111,6 +111,7 @@ function tagRoutes(app: FastifyInstance, parts: ServerParts): void {
     const tag = read(Tag, param(request, 'tag'));
     const { tags } = findServer(parts, request);
     write(request, [...tags, tag]);
+    reply.header('location', `${parts.base}/servers/${param(request, 'id')}/tags/${encodeURIComponent(tag)}`);
     return reply.code(tags.includes(tag) ? 204 : 201).send();
   });
   app.delete(`${path}/:tag`, async (request, reply) => {

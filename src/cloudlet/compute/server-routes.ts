@@ -5,14 +5,25 @@ import { join } from 'node:path';
 import Type from 'typebox';
 import { type Caller, isAdmin, owns, requireMember } from '../caller.ts';
 import { callerOf, param, read } from '../http.ts';
-import { flag, many, matches, nextLink, one, page, type Query, sorted, type SortKey } from '../lists.ts';
+import {
+  count,
+  flag,
+  many,
+  matches,
+  nextLink,
+  one,
+  page,
+  type Query,
+  sorted,
+  type SortKey,
+} from '../lists.ts';
 import { badRequest, conflict, notFound } from '../refusal.ts';
 import { portsOf } from './cards.ts';
 import type { Instances } from './instances.ts';
 import { minorOf } from './microversion.ts';
 import { changeServer, type Server } from './records.ts';
-import { CreateServer, createServer, type CreateParts } from './server-create.ts';
-import { addresses, serverLinks, serverView, statusOf } from './server-view.ts';
+import { accessIps, CreateServer, createServer, type CreateParts } from './server-create.ts';
+import { addresses, changedView, serverLinks, serverView, statusOf } from './server-view.ts';
 
 export interface ServerParts extends CreateParts {
   readonly instances: Instances;
@@ -25,6 +36,8 @@ const Rename = Type.Object({
   server: Type.Object({
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
     description: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    accessIPv4: Type.Optional(Type.String()),
+    accessIPv6: Type.Optional(Type.String()),
   }),
 });
 
@@ -49,13 +62,14 @@ export function serverRoutes(app: FastifyInstance, parts: ServerParts): void {
           links: serverLinks(server, base),
           'OS-DCF:diskConfig': 'MANUAL',
           security_groups: server.security_groups.map((name) => ({ name })),
-          adminPass: randomBytes(9).toString('base64url'),
+          adminPass: wish.server.adminPass ?? randomBytes(9).toString('base64url'),
         },
       });
   });
 
   const list = (request: FastifyRequest, show: (server: Server) => object): object => {
     const query = request.query as Query;
+    if (count(query, 'limit') === 0) return { servers: [] };
     const found = nova.servers.all().filter((server) => isAsked(parts, server, callerOf(request), query));
     // Same second, same time: the later record is the newer.
     const cut = page(sorted(found.toReversed(), sortKeys(query)), query);
@@ -73,14 +87,22 @@ export function serverRoutes(app: FastifyInstance, parts: ServerParts): void {
   app.get('/servers/:id', async (request) => ({ server: view(request, find(request)) }));
   app.get('/servers/:id/ips', async (request) => ({ addresses: addresses(net, find(request)) }));
 
+  app.get('/servers/:id/ips/:network', async (request) => {
+    const name = param(request, 'network');
+    const found = addresses(net, find(request))[name];
+    if (found === undefined) throw notFound(`Network label ${name} is not found`);
+    return { [name]: found };
+  });
+
   app.put('/servers/:id', async (request) => {
     const server = own(request);
     const wish = read(Rename, request.body).server;
     const after = changeServer(nova, server.id, {
       name: wish.name ?? server.name,
       description: wish.description === undefined ? server.description : wish.description,
+      access_ips: accessIps(wish, server.access_ips),
     });
-    return { server: view(request, after ?? server) };
+    return { server: changedView(parts, after ?? server, callerOf(request), minorOf(request)) };
   });
 
   app.delete('/servers/:id', async (request, reply) => {

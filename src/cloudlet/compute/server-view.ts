@@ -41,8 +41,8 @@ export function serverView(parts: ViewParts, server: Server, caller: Caller, min
     created: server.created_at,
     updated: server.updated_at,
     addresses: addresses(parts.net, server),
-    accessIPv4: '',
-    accessIPv6: '',
+    accessIPv4: server.access_ips?.v4 ?? '',
+    accessIPv6: server.access_ips?.v6 ?? '',
     links: serverLinks(server, base),
     'OS-DCF:diskConfig': 'MANUAL',
     ...((status === 'ACTIVE' || status === 'BUILD') && { progress: 0 }),
@@ -69,6 +69,14 @@ export function serverView(parts: ViewParts, server: Server, caller: Caller, min
     ...(minor >= 73 && { locked_reason: null }),
     ...(minor >= 96 && { pinned_availability_zone: null }),
   };
+}
+
+/** Until microversion 2.75 the answer to a change is the server without what extensions add. */
+export function changedView(parts: ViewParts, server: Server, caller: Caller, minor: number): object {
+  const whole = serverView(parts, server, caller, minor);
+  if (minor >= 75) return whole;
+  const added = /^(OS-EXT-|OS-SRV-USG:|os-extended-|config_drive$|key_name$|security_groups$|host_status$)/;
+  return Object.fromEntries(Object.entries(whole).filter(([key]) => !added.test(key)));
 }
 
 function forAdmins(server: Server, minor: number, hostname: string): object {

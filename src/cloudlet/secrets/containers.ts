@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { projectFor } from '../caller.ts';
 import { callerOf, param, read } from '../http.ts';
 import { many, matches, type Query } from '../lists.ts';
-import { badRequest, notFound } from '../refusal.ts';
+import { badRequest, conflict, notFound } from '../refusal.ts';
 import {
   aclRoutes,
   consumerRoutes,
@@ -23,17 +23,14 @@ export interface Container extends Held {
   readonly created: string;
 }
 
+const Reference = Type.Object({
+  name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  secret_ref: Type.String(),
+});
 const Create = Type.Object({
   name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   type: Type.Union([Type.Literal('generic'), Type.Literal('certificate'), Type.Literal('rsa')]),
-  secret_refs: Type.Optional(
-    Type.Array(
-      Type.Object({
-        name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-        secret_ref: Type.String(),
-      }),
-    ),
-  ),
+  secret_refs: Type.Optional(Type.Array(Reference)),
 });
 
 /** The names that a typed container must and may hold. */
@@ -118,6 +115,35 @@ export function containerRoutes(
     requireRead(callerOf(request), container);
     return view(container);
   });
+
+  app.post('/containers/:id/secrets', async (request, reply) => {
+    const container = generic(request);
+    const { name, secret_id } = reference(request);
+    if (!secretExists(secret_id)) throw notFound(`Secret provided for '${name}' doesn't exist.`);
+    if (container.secrets.some((each) => each.secret_id === secret_id || each.name === name))
+      throw conflict('Conflict. A secret with that name and ID is already stored in this container.');
+    shelf.collection.put({ ...container, secrets: [...container.secrets, { name, secret_id }] });
+    return reply.code(201).send({ container_ref: shelf.hrefOf(container.id) });
+  });
+  app.delete('/containers/:id/secrets', async (request, reply) => {
+    const container = generic(request);
+    const { name, secret_id } = reference(request);
+    const rest = container.secrets.filter((each) => each.secret_id !== secret_id || each.name !== name);
+    if (rest.length === container.secrets.length) throw notFound('Secret not found in the container.');
+    shelf.collection.put({ ...container, secrets: rest });
+    return reply.code(204).send();
+  });
+
+  function generic(request: FastifyRequest): Container {
+    const container = shelf.find(param(request, 'id'));
+    requireChange(callerOf(request), container);
+    if (container.type !== 'generic') throw badRequest('Only generic containers can be modified.');
+    return container;
+  }
+  function reference(request: FastifyRequest) {
+    const wish = read(Reference, request.body);
+    return { name: wish.name ?? null, secret_id: wish.secret_ref.split('/').at(-1) ?? '' };
+  }
 
   app.delete('/containers/:id', async (request, reply) => {
     const container = shelf.find(param(request, 'id'));

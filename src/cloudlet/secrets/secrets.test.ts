@@ -139,6 +139,25 @@ describe('a secret', () => {
   });
 });
 
+describe('the metadata of a secret', () => {
+  it('are noted all together or one by one, their keys in small letters', async () => {
+    const { secret_ref } = (await cloud.ask('POST', `${v1}/secrets`, text('x'))).body;
+    const path = `${pathOf(secret_ref)}/metadata`;
+    expect((await cloud.ask('GET', path)).body).toEqual({ metadata: {} });
+    const put = await cloud.ask('PUT', path, { metadata: { Colour: 'red', shape: 'round' } });
+    expect([put.status, put.body]).toEqual([201, { metadata_ref: `${secret_ref}/metadata` }]);
+    expect((await cloud.ask('GET', path)).body).toEqual({ metadata: { colour: 'red', shape: 'round' } });
+    expect((await cloud.ask('POST', path, { key: 'Size', value: '9' })).status).toBe(201);
+    expect((await cloud.ask('POST', path, { key: 'size', value: '9' })).status).toBe(409);
+    expect((await cloud.ask('PUT', `${path}/size`, { key: 'size', value: '8' })).status).toBe(200);
+    expect((await cloud.ask('GET', `${path}/SIZE`)).body).toEqual({ key: 'size', value: '8' });
+    expect((await cloud.ask('DELETE', `${path}/size`)).status).toBe(204);
+    expect((await cloud.ask('GET', `${path}/size`)).status).toBe(404);
+    const { token } = await cloud.someone('alice');
+    expect((await cloud.ask('GET', path, undefined, { as: token })).status).toBe(403);
+  });
+});
+
 describe('who may read a secret', () => {
   it('is its project and admins, not other projects and not mere readers', async () => {
     const alice = await cloud.someone('alice');
@@ -198,6 +217,24 @@ describe('a container', () => {
     expect((await cloud.ask('DELETE', path)).status).toBe(204);
     expect((await cloud.ask('GET', path)).status).toBe(404);
     expect((await cloud.ask('GET', pathOf(certificate))).status).toBe(200);
+  });
+
+  it('that is generic takes secrets in and gives them out', async () => {
+    const secret = (await cloud.ask('POST', `${v1}/secrets`, text('x'))).body.secret_ref;
+    const made = async (wish: object) =>
+      pathOf((await cloud.ask('POST', `${v1}/containers`, wish)).body.container_ref);
+    const bag = await made({ type: 'generic' });
+    const member = { name: 'it', secret_ref: secret };
+    expect((await cloud.ask('POST', `${bag}/secrets`, member)).status).toBe(201);
+    expect((await cloud.ask('POST', `${bag}/secrets`, member)).status).toBe(409);
+    expect((await cloud.ask('GET', bag)).body.secret_refs).toEqual([member]);
+    expect((await cloud.ask('DELETE', `${bag}/secrets`, member)).status).toBe(204);
+    expect((await cloud.ask('DELETE', `${bag}/secrets`, member)).status).toBe(404);
+    const typed = await made({
+      type: 'certificate',
+      secret_refs: [{ name: 'certificate', secret_ref: secret }],
+    });
+    expect((await cloud.ask('POST', `${typed}/secrets`, member)).status).toBe(400);
   });
 
   it('is refused without what its type needs, or with a secret that is not there', async () => {

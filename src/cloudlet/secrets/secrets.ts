@@ -15,6 +15,7 @@ import {
   requireRead,
   type Shelf,
 } from './access.ts';
+import { metadataRoutes } from './metadata.ts';
 import { offsetPage } from './paging.ts';
 
 export interface Secret extends Held {
@@ -30,6 +31,8 @@ export interface Secret extends Held {
   readonly content_type: string | null;
   /** The payload in the vault, sealed for the secret's id; null until it is delivered. */
   readonly sealed: string | null;
+  /** What users noted on it. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Bytes of a payload; Barbican's own limit is 20,000. */
@@ -165,6 +168,7 @@ export function secretRoutes(
     return reply.code(204).send();
   });
 
+  metadataRoutes(app, shelf);
   aclRoutes(app, shelf);
   consumerRoutes(app, shelf, ['service', 'resource_type', 'resource_id'], view);
 
