@@ -83,6 +83,14 @@ export const WorkerSettings = Table({
   boot_deadline_seconds: Seconds(300),
 });
 
+/** What is deleted is kept for a while, hidden, and then forgotten. */
+export const HouseKeepingSettings = Table({
+  /** Seconds a deleted load balancer stays in the database. Default 604800, a week. */
+  load_balancer_expiry_age: Seconds(604_800),
+  /** Seconds a deleted amphora stays in the database. Default 604800, a week. */
+  amphora_expiry_age: Seconds(604_800),
+});
+
 /** Heartbeats. */
 export const HealthSettings = Table({
   /** Address the receiver listens on. Default 0.0.0.0. */
@@ -136,6 +144,7 @@ export const Settings = Strict({
   pki: PkiSettings,
   amphora: AmphoraSettings,
   worker: WorkerSettings,
+  house_keeping: HouseKeepingSettings,
   health: HealthSettings,
   flow_logs: FlowLogSettings,
 });
@@ -144,4 +153,5 @@ export type Settings = Static<typeof Settings>;
 export type AmphoraSettings = Static<typeof AmphoraSettings>;
 export type WorkerSettings = Static<typeof WorkerSettings>;
 export type FlowLogSettings = Static<typeof FlowLogSettings>;
+export type HouseKeepingSettings = Static<typeof HouseKeepingSettings>;
 export type HealthSettings = Static<typeof HealthSettings>;

@@ -7,6 +7,7 @@ import { lists } from './lists.ts';
 import * as loadBalancers from './migrations/0001-load-balancers.ts';
 import * as availabilityZones from './migrations/0002-availability-zones.ts';
 import { availabilityZonePair, flavorPair, offers } from './offers.ts';
+import { purge } from './purge.ts';
 import { type QuotaDefaults, quotas } from './quotas.ts';
 import type { Database } from './schema.ts';
 import { statistics } from './statistics.ts';
@@ -73,6 +74,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     quotas: quotas(db, quotaRules),
     statistics: statistics(db),
     work,
+    purge: purge(db),
     ping: async () => {
       await sql`select 1`.execute(db);
     },

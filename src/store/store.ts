@@ -22,6 +22,8 @@ export interface Store {
   readonly quotas: Quotas;
   readonly statistics: Statistics;
   readonly work: WorkQueue;
+  /** Forgets what is DELETED since before these moments: how many rows. */
+  purge(olderThan: { readonly loadBalancersBefore: Date; readonly amphoraeBefore: Date }): Promise<number>;
   /** Throws when the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
