@@ -418,6 +418,15 @@ describe('the labels of a server', () => {
   });
 });
 
+describe('the extensions', () => {
+  it('are those that are offered', async () => {
+    const { extensions } = (await cloud.ask('GET', `${nova}/extensions`)).body;
+    const aliases = extensions.map((each: Body) => each.alias);
+    expect(aliases).toContain('os-server-groups');
+    expect(aliases).not.toContain('os-floating-ip-pools');
+  });
+});
+
 describe('every answer', () => {
   it('has an id of its own, by which the request can be found again', async () => {
     const ids = await Promise.all(

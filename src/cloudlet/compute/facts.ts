@@ -10,8 +10,25 @@ import { type Nova, promisedRam } from './records.ts';
 const hostUuid = '6c697669-6100-4000-8000-000000000001';
 const serviceUuid = '6c697669-6100-4000-8000-000000000002';
 
+/** Clients that look for what is not among these do without it. */
+const offered = [
+  ['os-availability-zone', 'AvailabilityZone'],
+  ['os-flavor-access', 'FlavorAccess'],
+  ['os-flavor-extra-specs', 'FlavorExtraSpecs'],
+  ['os-interface', 'AttachInterfaces'],
+  ['os-keypairs', 'Keypairs'],
+  ['os-security-groups', 'SecurityGroups'],
+  ['os-server-groups', 'ServerGroups'],
+  ['os-services', 'Services'],
+] as const;
+
 /** What Nova says of the machines it has: there is one, and it is this one. */
 export function factRoutes(app: FastifyInstance, nova: Nova, hostname: string): void {
+  const extensions = offered.map(([alias, name]) => ({
+    ...{ alias, name, description: name, namespace: '', links: [], updated: '2014-12-03T00:00:00Z' },
+  }));
+  app.get('/extensions', async () => ({ extensions }));
+
   const zone = { zoneName: 'nova', zoneState: { available: true } };
   app.get('/os-availability-zone', async () => ({ availabilityZoneInfo: [{ ...zone, hosts: null }] }));
   app.get('/os-availability-zone/detail', async (request) => {

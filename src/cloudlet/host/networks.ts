@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { run } from '../../platform/run.ts';
+import { run, tryRun } from '../../platform/run.ts';
 import type { HeldNamespace } from './held-namespace.ts';
 import type { CardLimit, HostNetwork, Nic } from './host.ts';
 import { addressLines, ip, linksOf, word } from './links.ts';
@@ -103,7 +103,10 @@ export async function openNetworks(cloud: HeldNamespace, name: string): Promise<
     forgetNeighbours,
 
     async limit(limits) {
-      await run(['nsenter', `--net=${cloud.path}`, 'nft', '-f', '-'], { input: limitRules(limits) });
+      const nft = ['nsenter', `--net=${cloud.path}`, 'nft'];
+      // A kernel without rules for bridges has none to take away.
+      if (limits.length === 0) await tryRun([...nft, 'delete', 'table', 'bridge', 'limits']);
+      else await run([...nft, '-f', '-'], { input: limitRules(limits) });
     },
 
     close: removeLegs,
@@ -129,16 +132,12 @@ function limitRules(limits: readonly CardLimit[]): string {
   return [
     'table bridge limits',
     'delete table bridge limits',
-    ...(rules.length === 0
-      ? []
-      : [
-          'table bridge limits {',
-          'chain passing {',
-          'type filter hook forward priority 0',
-          ...rules,
-          '}',
-          '}',
-        ]),
+    'table bridge limits {',
+    'chain passing {',
+    'type filter hook forward priority 0',
+    ...rules,
+    '}',
+    '}',
     '',
   ].join('\n');
 }
