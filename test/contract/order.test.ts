@@ -159,6 +159,19 @@ describe('Of several requests at once', () => {
   });
 });
 
+describe('The project of a load balancer', () => {
+  it('is the one that was written last, under its new name or its old one', async () => {
+    for (const [first, last] of [
+      ['project_id', 'tenant_id'],
+      ['tenant_id', 'project_id'],
+    ] as const) {
+      const loadbalancer = { ...{ [first]: 'first', [last]: 'last' }, vip_subnet_id: stage.told(':subnet') };
+      const reply = await stage.admin.post(path('/loadbalancers'), { loadbalancer });
+      expect(reply.body.loadbalancer).toMatchObject({ project_id: 'last', tenant_id: 'last' });
+    }
+  });
+});
+
 describe('An id in a path', () => {
   it('means the same thing however it is written', async () => {
     const rest = await stage.tree();

@@ -35,7 +35,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const values = created(loadBalancers, request);
   if (isProblem(values)) return values;
   const { caller } = request;
-  const projectId = values.projectId ?? values.tenantId ?? caller.projectId;
+  const projectId = wantedProject(values) ?? caller.projectId;
   if (projectId === null) return problem(400, 'Validation failure: a load balancer needs a project_id.');
   const denied =
     authorize(caller, 'loadbalancer:post', projectId) ??
@@ -53,6 +53,15 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   const elsewhere = vipNetworkProblem(api.config, plan, kind);
   if (elsewhere !== undefined) return elsewhere;
   return build(api, request, values, { ...kind, plan, projectId });
+}
+
+/** Under its new name or its old one; the one written last wins. */
+function wantedProject(values: Created<typeof loadBalancers.fields>): string | undefined {
+  const { projectId, tenantId } = values;
+  const names = Object.keys(values);
+  return names.indexOf('tenantId') > names.indexOf('projectId')
+    ? (tenantId ?? projectId ?? undefined)
+    : (projectId ?? tenantId ?? undefined);
 }
 
 /** Takes the VIP and writes the load balancer down; gives the port back when that is refused. */
