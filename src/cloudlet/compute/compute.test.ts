@@ -352,7 +352,7 @@ describe('a server that is changed', () => {
     const id = await boot({ accessIPv4: '192.0.2.7' });
     const change = async (server: object) =>
       (await cloud.ask('PUT', `${nova}/servers/${id}`, { server }, at('2.1'))).body;
-    const { server } = await change({ name: 'renamed', accessIPv6: '2001:db8::7' });
+    const { server } = await change({ name: 'renamed', accessIPv6: '2001:0db8:0::7' });
     expect(server).toMatchObject({ name: 'renamed', accessIPv4: '192.0.2.7', accessIPv6: '2001:db8::7' });
     expect(server).not.toHaveProperty('OS-EXT-STS:vm_state');
     expect((await change({ accessIPv4: '2001:db8::7' })).badRequest.code).toBe(400);

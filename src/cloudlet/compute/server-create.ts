@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import Type, { type Static } from 'typebox';
 import { type Caller, owns, projectFor } from '../caller.ts';
 import type { Images } from '../images/images.ts';
-import { parseAddress } from '../network/addresses.ts';
+import { formatAddress, parseAddress } from '../network/addresses.ts';
 import { createPort, type NewPort } from '../network/ports.ts';
 import { type Net, type Port, seesNetwork, seesPort, subnetsOn } from '../network/records.ts';
 import { badRequest, conflict, Refusal } from '../refusal.ts';
@@ -117,15 +117,17 @@ export function accessIps(
   wanted: { readonly accessIPv4?: string; readonly accessIPv6?: string },
   before: Server['access_ips'],
 ): NonNullable<Server['access_ips']> {
-  const ips = { v4: wanted.accessIPv4 ?? before?.v4 ?? '', v6: wanted.accessIPv6 ?? before?.v6 ?? '' };
-  for (const [text, version] of [
-    [ips.v4, 4],
-    [ips.v6, 6],
-  ] as const) {
-    if (text !== '' && parseAddress(text)?.version !== version)
+  const proper = (text: string, version: 4 | 6): string => {
+    if (text === '') return '';
+    const address = parseAddress(text);
+    if (address?.version !== version)
       throw badRequest(`accessIPv${version} is not proper IPv${version} format`);
-  }
-  return ips;
+    return formatAddress(address);
+  };
+  return {
+    v4: proper(wanted.accessIPv4 ?? before?.v4 ?? '', 4),
+    v6: proper(wanted.accessIPv6 ?? before?.v6 ?? '', 6),
+  };
 }
 
 function imageOf({ images }: CreateParts, caller: Caller, wanted: Wish['server'], ram: number): string {

@@ -187,8 +187,22 @@ function check(net: Net, rule: SecurityGroupRule): void {
     );
   }
   if (icmp.includes(protocol)) {
-    if (min === null || (min ?? 0) > 255 || (max ?? 0) > 255) {
-      throw badRequest(`Invalid ICMP type or code: ${min}, ${max}.`, 'SecurityGroupInvalidIcmpValue');
+    if (min === null) {
+      throw badRequest(
+        `ICMP code (port-range-max) ${max} is provided but ICMP type (port-range-min) is missing.`,
+        'SecurityGroupMissingIcmpType',
+      );
+    }
+    for (const [what, value] of [
+      ['type (port-range-min)', min],
+      ['code (port-range-max)', max ?? 0],
+    ] as const) {
+      if (value > 255) {
+        throw badRequest(
+          `Invalid value for ICMP ${what} ${value}. It must be 0 to 255.`,
+          'SecurityGroupInvalidIcmpValue',
+        );
+      }
     }
     return;
   }
