@@ -1,7 +1,15 @@
 import { Command } from 'commander';
 import { join } from 'node:path';
 import { bootScript } from '../src/agent/boot-script.ts';
-import { amphoraMemory, amphoraShell, findAmphora, listAmphorae, type Place } from '../src/cli/amphora.ts';
+import {
+  amphoraBudget,
+  amphoraChanges,
+  amphoraMemory,
+  amphoraShell,
+  findAmphora,
+  listAmphorae,
+  type Place,
+} from '../src/cli/amphora.ts';
 import { demonstrate } from '../src/cli/demo.ts';
 import { findCredentials, logIn, type Session } from '../src/cli/session.ts';
 import { Config } from '../src/cloudlet/config.ts';
@@ -120,9 +128,24 @@ amphora
   });
 
 amphora
+  .command('changes')
+  .description('what has become of its latest changes: at run time, or by a reload and why')
+  .argument('<id>', 'of the amphora or of its load balancer')
+  .action(async (id: string) => {
+    const own = await session();
+    for (const line of await amphoraChanges(own, await findAmphora(own, id))) console.log(line);
+  });
+
+amphora
   .command('memory')
-  .description('what the processes of each amphora hold')
-  .action(async () => {
+  .description('what the processes of each amphora hold; of one: its budget beside what is measured')
+  .argument('[id]', 'of the amphora or of its load balancer')
+  .action(async (id: string | undefined) => {
+    if (id !== undefined) {
+      const own = await session();
+      for (const line of await amphoraBudget(own, await findAmphora(own, id))) console.log(line);
+      return;
+    }
     const where = await place();
     for (const one of await listAmphorae(await session())) {
       const processes = await amphoraMemory(one, where);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type {
+  AmphoraAgent,
   Caller,
   CertificateBundle,
   Compute,
@@ -14,6 +15,7 @@ import type {
   Subnet,
 } from '../src/clouds/clouds.ts';
 import { DriverError } from '../src/clouds/errors.ts';
+import type { AgentStatus } from '../src/wire/report.ts';
 
 /** A cloud in memory that keeps to the contract of `clouds.ts`: what is made is there, what is taken is taken. */
 export interface FakeCloud {
@@ -22,6 +24,9 @@ export interface FakeCloud {
   readonly networking: Networking;
   readonly compute: Compute;
   readonly images: Images;
+  readonly agent: AmphoraAgent;
+  /** What the agents say, by amphora id; the others do not answer. */
+  readonly agents: Map<string, AgentStatus>;
   /** A token of a new user with these roles in that project. */
   login(roles: readonly string[], projectId: string | null, options?: { readonly system?: boolean }): string;
   revoke(token: string): void;
@@ -77,10 +82,25 @@ export function fakeCloud(): FakeCloud {
   };
 
   const network = fakeNetwork(() => up('networking'));
+  const agents = new Map<string, AgentStatus>();
+  const silent = (id: string) =>
+    new DriverError(`The agent of amphora ${id} does not answer.`, { retry: 'later' });
+  const agent: AmphoraAgent = {
+    async apply({ id }) {
+      throw silent(id);
+    },
+    async status({ id }) {
+      const told = agents.get(id);
+      if (told === undefined) throw silent(id);
+      return told;
+    },
+  };
   const computeFlavors = new Set<string>(['10']);
   const imageTags = new Map<string, string>([['amphora', randomUUID()]]);
   const keep = (ref: string): string => `http://barbican.example/v1/secrets/${ref}`;
   return {
+    agent,
+    agents,
     identity,
     secrets,
     networking: network.networking,

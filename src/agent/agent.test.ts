@@ -81,6 +81,20 @@ describe('an agent', () => {
     expect(status.memory.haproxy[0]?.rssBytes).toBeGreaterThan(0);
   });
 
+  it('tells what has become of its changes, and how its memory stands to its budget', async () => {
+    await agent.put(serving());
+    await agent.put(serving(2, [http({ timeoutClientData: 7000 })]));
+    const { changes, memory } = await agent.status();
+    expect(changes).toMatchObject([
+      { generation: 2, change: 'reload', why: expect.stringContaining('timeout client') },
+      { generation: 1, change: 'start', why: null },
+    ]);
+    const { budget } = memory;
+    expect(budget?.worstCaseBytes).toBeLessThanOrEqual(memory.limitBytes);
+    expect(budget?.maxconn).toBe(memory.maxconn);
+    expect(memory.peakBytes).toBeGreaterThan(0);
+  });
+
   it('obeys the controller alone', async () => {
     const sibling = await issueAmphora(authority, 'another', { days: 1 });
     const stranger = await issueController(await createAuthority(), { days: 1 });

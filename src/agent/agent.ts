@@ -11,12 +11,15 @@ import { configurationFiles } from './haproxy/files.ts';
 import { haproxyProcess } from './haproxy/process.ts';
 import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
+import { pastChanges } from './changes.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { ensureLinks, managementAddresses } from './links.ts';
-import { measureMachine, rssBytes, usedBytes } from './memory.ts';
+import { worstCaseBytes } from '../plan/memory-budget.ts';
+import { measureMachine, rssBytes, tcpBytes, usedBytes } from './memory.ts';
 import { serveMetrics } from './metrics.ts';
 import { agentPaths } from './paths.ts';
 import { unprivileged } from './privileges.ts';
+import { reloadPeak } from './reload-peak.ts';
 import { buildReport } from './report.ts';
 import { listen } from './server.ts';
 import { heard, noTraffic, type Traffic } from './traffic.ts';
@@ -95,7 +98,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return mine;
   }
 
-  const apply = applier({ paths, files, haproxy, machine, user, ensureLinks, udp, beforeChange: hear, log });
+  const changes = pastChanges();
+  const peak = reloadPeak();
+  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, udp, peak, log };
+  const apply = applier({ ...surroundings, beforeChange: hear });
 
   async function report(): Promise<Report> {
     const [carried] = await Promise.all([udp.report(), hear()]);
@@ -114,6 +120,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const ticketKeys = apply.applied()?.carried.ticketKeys;
     const master = haproxy.master();
     const workers = (await haproxy.workers()) ?? [];
+    const budget = apply.budget();
     const processes = [
       ...(master === undefined ? [] : [{ pid: master, role: 'master', reloads: 0 }]),
       ...workers.map((worker, n) => ({ ...worker, role: n === 0 ? 'worker' : 'old worker' })),
@@ -124,10 +131,24 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       haproxyVersion: version,
       report: own,
       ...(ticketKeys !== undefined && { ticketPeriod: ticketKeys.period }),
+      warnings: [...(apply.applied()?.warnings ?? [])],
+      changes: changes.list(),
       memory: {
         limitBytes: machine.limitBytes,
         usedBytes: await usedBytes(),
-        maxconn: apply.maxconn(),
+        maxconn: budget?.maxconn ?? 0,
+        ...(budget !== undefined && {
+          budget: {
+            ...budget.terms,
+            maxReloads: budget.maxReloads,
+            hardStopAfterSeconds: budget.hardStopAfterSeconds,
+            maxconn: budget.maxconn,
+            worstCaseBytes: worstCaseBytes(budget),
+          },
+        }),
+        peakBytes: peak.lastBytes(),
+        agentBytes: process.memoryUsage.rss(),
+        tcpBytes: await tcpBytes(),
         haproxy: await Promise.all(
           processes.map(async ({ pid, role, reloads }) => ({
             pid,
@@ -145,6 +166,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { change, why, refused, warnings } = await apply.apply(wanted);
     const durationMs = Math.round(performance.now() - startedAt);
     heartbeat.now();
+    const [at, left] = [new Date().toISOString(), refused.length];
+    changes.add({
+      ...{ generation: wanted.generation, at, change, why: why ?? null, durationMs },
+      ...{ refused: left, warnings: [...warnings] },
+    });
     log.info({ generation: wanted.generation, change, why, durationMs, refused, warnings }, 'applied');
     const { generation } = wanted;
     return {

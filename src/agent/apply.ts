@@ -12,6 +12,7 @@ import { stillTrue, withHeldCertificates, without } from './carried.ts';
 import type { ConfigurationFiles } from './haproxy/files.ts';
 import type { HaproxyProcess } from './haproxy/process.ts';
 import { readyToPing } from './haproxy/ping.ts';
+import type { reloadPeak } from './reload-peak.ts';
 import { blame, HaproxyRefusal } from './haproxy/refusal.ts';
 import { ask } from './haproxy/socket.ts';
 import type { Machine } from './memory.ts';
@@ -61,6 +62,7 @@ export interface ApplierOptions {
   readonly udp: Datagrams;
   /** Called before HAProxy is told anything, to hear what its workers have counted. */
   readonly beforeChange: () => Promise<void>;
+  readonly peak: ReturnType<typeof reloadPeak>;
   readonly log: Log;
 }
 
@@ -122,12 +124,16 @@ export function applier(options: ApplierOptions) {
       why = attempt.why;
     }
     await haproxy.settled(bounds.maxReloads);
-    const version = await files.write(text);
-    await options.beforeChange();
-    await saveServerState(tree);
     const change = haproxy.alive() ? 'reload' : 'start';
-    changer.forget();
-    await files.adopt(version, fingerprint, () => (change === 'reload' ? haproxy.reload() : haproxy.start()));
+    await options.peak.during(async () => {
+      const version = await files.write(text);
+      await options.beforeChange();
+      await saveServerState(tree);
+      changer.forget();
+      await files.adopt(version, fingerprint, () =>
+        change === 'reload' ? haproxy.reload() : haproxy.start(),
+      );
+    });
     return { change, why, made: full };
   }
 
@@ -181,7 +187,7 @@ export function applier(options: ApplierOptions) {
 
   return {
     applied: (): Applied | undefined => applied,
-    maxconn: (): number => budget?.maxconn ?? 0,
+    budget: (): MemoryBudget | undefined => budget,
 
     /** Takes up what an agent before us has left. */
     async recall(): Promise<void> {

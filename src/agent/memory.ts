@@ -84,3 +84,9 @@ export async function rssBytes(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
 }
+
+/** Pages that TCP has taken for buffers, as this network namespace tells. */
+export async function tcpBytes(): Promise<number> {
+  const text = await readFile('/proc/net/sockstat', 'utf8').catch(() => '');
+  return Number(/^TCP: .* mem (\d+)$/m.exec(text)?.[1] ?? 0) * 4096;
+}

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Amphora } from '../lb/amphora.ts';
+import type { AgentStatus } from '../wire/report.ts';
 import { active, activeLoadBalancer, startApi, type TestApi } from './client.fixture.ts';
 
 let api: TestApi;
@@ -34,6 +35,15 @@ beforeAll(async () => {
   await api.store.amphorae.save(amphora);
 });
 afterAll(() => api.close());
+
+const anAgent = (changes: Partial<AgentStatus>): AgentStatus => ({
+  wire: 1,
+  agentVersion: '1',
+  haproxyVersion: '2.6.12',
+  report: { amphoraId: amphora.id, generation: 1, listeners: {}, pools: {} },
+  memory: { limitBytes: 1, usedBytes: 1, maxconn: 1, haproxy: [] },
+  ...changes,
+});
 
 const path = '/v2/octavia/amphorae';
 const columns =
@@ -85,6 +95,77 @@ describe('An amphora', () => {
     for (const owner of [`listeners/${listenerId}`, `loadbalancers/${amphora.loadBalancerId}`]) {
       expect((await api.member.get(`/v2/lbaas/${owner}/stats`)).body).toEqual({ stats: counters });
     }
+  });
+
+  describe('says of itself, to operators', () => {
+    const livia = () => `/livia/v1/amphorae/${amphora.id}`;
+    const miB = 1024 ** 2;
+
+    it('what has become of its changes', async () => {
+      const change = {
+        generation: 3,
+        at: '2026-01-02T03:04:05.678Z',
+        change: 'reload',
+        why: 'a timeout',
+      } as const;
+      const told = { ...change, durationMs: 210, refused: 0, warnings: [] };
+      api.cloud.agents.set(amphora.id, anAgent({ changes: [told] }));
+      const { durationMs, ...shown } = told;
+      expect((await api.admin.get(`${livia()}/changes`)).body).toEqual({
+        changes: [{ ...shown, duration_ms: durationMs }],
+      });
+      expect((await api.member.get(`${livia()}/changes`)).status).toBe(403);
+    });
+
+    it('each term of its memory budget, what is in use, and what a reload would cost', async () => {
+      const terms = {
+        workerBytes: 10 * miB,
+        cacheBytes: 5 * miB,
+        connectionBytes: 20_480,
+        tcpBytes: 80 * miB,
+      };
+      const rest = { reservedBytes: 96 * miB, limitBytes: 1024 * miB, worstCaseBytes: 900 * miB };
+      const bounds = { maxReloads: 2, hardStopAfterSeconds: 1800, maxconn: 8000 };
+      api.cloud.agents.set(
+        amphora.id,
+        anAgent({
+          memory: {
+            ...{ limitBytes: 1024 * miB, usedBytes: 60 * miB, maxconn: 8000, haproxy: [], peakBytes: null },
+            budget: { ...terms, ...rest, ...bounds },
+          },
+        }),
+      );
+      const { memory } = (await api.admin.get(`${livia()}/memory`)).body;
+      expect(memory).toMatchObject({
+        budget: {
+          max_reloads: 2,
+          worker_bytes: 10 * miB,
+          worst_case_bytes: 900 * miB,
+          limit_bytes: 1024 * miB,
+        },
+        measured: { used_bytes: 60 * miB, peak_bytes: null },
+        next_reload: { cost_bytes: 15 * miB, used_then_bytes: 75 * miB },
+      });
+      expect((await api.member.get(`${livia()}/memory`)).status).toBe(403);
+    });
+
+    it('and to users, of their load balancer, what is done otherwise than they wished', async () => {
+      const view = async () =>
+        (await api.member.get(`/livia/v1/loadbalancers/${amphora.loadBalancerId}`)).body.warnings;
+      const warnings = [{ id: randomUUID(), text: 'connection limit 900000 capped to 8000' }];
+      api.cloud.agents.set(amphora.id, anAgent({ warnings }));
+      expect(await view()).toEqual(warnings);
+      api.cloud.agents.clear();
+      expect(await view()).toEqual([{ id: amphora.id, text: expect.stringContaining('does not answer') }]);
+    });
+
+    it('nothing when its agent does not answer, or there is none yet', async () => {
+      expect((await api.admin.get(`${livia()}/memory`)).status).toBe(503);
+      const booting = { ...amphora, id: randomUUID(), status: 'BOOTING' as const, lbNetworkIp: null };
+      await api.store.amphorae.save(booting);
+      expect((await api.admin.get(`/livia/v1/amphorae/${booting.id}/memory`)).status).toBe(409);
+      await api.store.amphorae.save({ ...booting, status: 'DELETED' });
+    });
   });
 
   it('is given up by an operator when it is in ERROR', async () => {

@@ -236,6 +236,15 @@ describe('Every resource, against the OpenAPI document', () => {
     await told.call(api.admin, 'GET /v2/octavia/amphorae');
     for (const view of ['', '/stats'])
       await told.call(api.admin, `GET /v2/octavia/amphorae/{id}${view}`, { id });
+    const report = { amphoraId: id, generation: 1, listeners: {}, pools: {} };
+    const change = { generation: 1, at: '2026-01-02T03:04:05.678Z', change: 'start', why: null } as const;
+    const memory = { limitBytes: 1, usedBytes: 1, maxconn: 1, haproxy: [] };
+    api.cloud.agents.set(id, {
+      ...{ wire: 1, agentVersion: '1', haproxyVersion: '2.6.12', report, memory },
+      changes: [{ ...change, durationMs: 1, refused: 0, warnings: [] }],
+    });
+    for (const view of ['changes', 'memory'])
+      await told.call(api.admin, `GET /livia/v1/amphorae/{id}/${view}`, { id });
   });
 
   it('of discovery is as promised', async () => {

@@ -274,6 +274,30 @@ const others: Readonly<Record<string, Operation>> = {
       objects: arrayOf(
         keyed({ id: text, kind: text, name: text, ...status, reason: { type: ['string', 'null'] } }),
       ),
+      warnings: arrayOf(keyed({ id: text, text })),
+    }),
+  },
+  'GET /livia/v1/amphorae/:id/changes': {
+    ...{ operationId: 'list_amphora_changes', tag: amphorae.many, status: [200] },
+    answer: keyed({
+      changes: arrayOf(
+        keyed({
+          ...{ generation: { type: 'integer' }, at: text, change: text, why: { type: ['string', 'null'] } },
+          ...{ duration_ms: { type: 'integer' }, refused: { type: 'integer' } },
+          warnings: arrayOf(keyed({ id: text, text })),
+        }),
+      ),
+    }),
+  },
+  'GET /livia/v1/amphorae/:id/memory': {
+    ...{ operationId: 'show_amphora_memory', tag: amphorae.many, status: [200] },
+    answer: keyed({
+      memory: keyed({
+        inequality: text,
+        budget: { type: ['object', 'null'] },
+        measured: { type: 'object' },
+        next_reload: { type: ['object', 'null'] },
+      }),
     }),
   },
   [`GET ${documentPath}`]: {

@@ -1,4 +1,4 @@
-import type { Compute, Identity, Images, Networking, Secrets } from '../clouds/clouds.ts';
+import type { AmphoraAgent, Compute, Identity, Images, Networking, Secrets } from '../clouds/clouds.ts';
 import type { Deployment } from '../lb/defaults.ts';
 import { type Problem, unknownArgument } from '../lb/problems.ts';
 import type { Log } from '../platform/log.ts';
@@ -15,6 +15,7 @@ export interface Api {
   readonly networking: Networking;
   readonly compute: Compute;
   readonly images: Images;
+  readonly agent: AmphoraAgent;
   readonly config: ApiConfig;
   readonly log: Log;
   readonly clock: () => Date;

@@ -41,6 +41,7 @@ import { newLoadBalancerRoute } from './resources/new-load-balancers.ts';
 import { poolRoutes } from './resources/pools.ts';
 import { providerRoutes } from './resources/providers.ts';
 import { quotaRoutes } from './resources/quotas.ts';
+import { amphoraReportRoutes } from './resources/amphora-reports.ts';
 import { reasonRoutes } from './resources/reasons.ts';
 import { uuidOf } from './types.ts';
 import { versionRoutes } from './versions.ts';
@@ -179,6 +180,7 @@ function routesOf(api: Api): readonly Route[] {
     ...quotaRoutes(api),
     ...amphoraRoutes(api),
     ...reasonRoutes(api),
+    ...amphoraReportRoutes(api),
   ];
 }
 

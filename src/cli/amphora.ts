@@ -105,3 +105,72 @@ export async function amphoraMemory(amphora: Amphora, place: Place): Promise<rea
         : [{ pid: Number(match[1]), residentKib: Number(match[2]), program: match[3] ?? '' }],
     );
 }
+
+interface ReportedChange {
+  readonly generation: number;
+  readonly at: string;
+  readonly change: string;
+  readonly why: string | null;
+  readonly duration_ms: number;
+  readonly refused: number;
+  readonly warnings: readonly { readonly text: string }[];
+}
+
+/** A line for each of its latest changes, newest first. */
+export async function amphoraChanges(session: Session, { id }: Amphora): Promise<readonly string[]> {
+  const { changes } = await session.request<{ changes: ReportedChange[] }>(
+    'load-balancer',
+    'GET',
+    `/livia/v1/amphorae/${id}/changes`,
+  );
+  return changes.map(({ generation, at, change, why, duration_ms: tookMs, refused, warnings }) =>
+    [
+      ...[at, `generation ${generation}`, change.padEnd(7), `${tookMs} ms`.padStart(8), why ?? ''],
+      ...(refused > 0 ? [`${refused} refused`] : []),
+      ...warnings.map(({ text }) => text),
+    ].join('  '),
+  );
+}
+
+type Bytes = Readonly<Record<string, number>>;
+interface ReportedMemory {
+  readonly budget: Bytes | null;
+  readonly measured: {
+    readonly used_bytes: number;
+    readonly peak_bytes: number | null;
+    readonly agent_bytes: number | null;
+    readonly tcp_bytes: number | null;
+    readonly haproxy: readonly { readonly pid: number; readonly role: string; readonly rss_bytes: number }[];
+  };
+  readonly next_reload: Bytes | null;
+}
+
+/** The terms of its budget, what is measured, and what the next reload would cost. */
+export async function amphoraBudget(session: Session, { id }: Amphora): Promise<readonly string[]> {
+  const { memory } = await session.request<{ memory: ReportedMemory }>(
+    'load-balancer',
+    'GET',
+    `/livia/v1/amphorae/${id}/memory`,
+  );
+  const { budget, measured, next_reload: next } = memory;
+  const value = (name: string, count: number | null): string =>
+    name.endsWith('bytes') ? inMebibytes(count) : String(count);
+  const row = (name: string, count: number | null): string =>
+    `  ${name
+      .replace(/_bytes$/, '')
+      .replaceAll('_', ' ')
+      .padEnd(24)}${value(name, count).padStart(14)}`;
+  const { haproxy, ...others } = measured;
+  return [
+    'budget',
+    ...Object.entries(budget ?? {}).map(([name, count]) => row(name, count)),
+    'measured',
+    ...Object.entries(others).map(([name, count]) => row(name, count)),
+    ...haproxy.map(({ pid, role, rss_bytes: bytes }) => row(`HAProxy ${role} ${pid}_bytes`, bytes)),
+    'next reload',
+    ...Object.entries(next ?? {}).map(([name, count]) => row(name, count)),
+  ];
+}
+
+const inMebibytes = (bytes: number | null): string =>
+  bytes === null ? 'not known' : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;

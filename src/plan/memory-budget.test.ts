@@ -13,6 +13,7 @@ function input(changes: Partial<BudgetInput> = {}): BudgetInput {
     threads: 1,
     certificates: 1,
     servers: 10,
+    l7Rules: 0,
     stickTables: 0,
     listeners: [{ id: 'l1', kind: 'terminated', connectionLimit: -1, binds: 1 }],
     ...changes,
@@ -29,6 +30,7 @@ const anyInput: fc.Arbitrary<BudgetInput> = fc.record({
   threads: fc.integer({ min: 1, max: 64 }),
   certificates: fc.integer({ min: 0, max: 2000 }),
   servers: fc.integer({ min: 0, max: 20_000 }),
+  l7Rules: fc.integer({ min: 0, max: 5000 }),
   stickTables: fc.integer({ min: 0, max: 100 }),
   listeners: fc.array(
     fc.record({

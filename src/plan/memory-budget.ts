@@ -15,6 +15,8 @@ const miB = 1024 * kiB;
 const workerBaseBytes = 8 * miB;
 const certificateBytes = 21 * kiB;
 const serverBytes = 8 * kiB;
+/** A policy of two rules takes 4.4 KiB compiled; while its table is replaced there are two. */
+const ruleBytes = 8 * kiB;
 const slotBytes = 160;
 const cacheEntryBytes = 248;
 /** 10,000 entries of a stick table, keys of 64 characters. */
@@ -45,6 +47,7 @@ export interface BudgetInput {
   readonly certificates: number;
   /** Server lines: members times the listeners that use their pool. */
   readonly servers: number;
+  readonly l7Rules: number;
   /** Backends with session persistence. */
   readonly stickTables: number;
   readonly listeners: readonly {
@@ -108,6 +111,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     input.threads * 64 * kiB +
     withRoom(input.certificates, 32) * certificateBytes +
     withRoom(input.servers, 256) * serverBytes +
+    withRoom(input.l7Rules, 64) * ruleBytes +
     input.stickTables * stickTableBytes;
   const perConnection = Math.max(
     connectionBytes.plain,

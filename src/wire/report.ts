@@ -43,6 +43,46 @@ export const Report = Strict({
   pools: Type.Record(Type.String(), PoolReport),
 });
 
+const Change = Type.Union([
+  Type.Literal('none'),
+  Type.Literal('start'),
+  Type.Literal('reload'),
+  Type.Literal('runtime'),
+]);
+const Warning = Strict({ id: Type.String(), text: Type.String() });
+
+/** What has become of a wish. */
+export const PastChange = Strict({
+  generation: Type.Integer(),
+  /** ISO 8601, of the amphora's clock. */
+  at: Type.String(),
+  change: Change,
+  /** Of a reload: why not without; of a runtime change: what was done. */
+  why: Type.Union([Type.String(), Type.Null()]),
+  durationMs: Type.Integer(),
+  /** Listeners and pools left out. */
+  refused: Type.Integer(),
+  warnings: Type.Array(Warning),
+});
+
+/** The memory budget and each of its terms, in bytes unless said otherwise (`plan/memory-budget.ts`). */
+export const BudgetTerms = Strict({
+  /** R, `mworker-max-reloads`. */
+  maxReloads: Type.Integer(),
+  hardStopAfterSeconds: Type.Integer(),
+  /** Connections of a worker at most. */
+  maxconn: Type.Integer(),
+  workerBytes: Type.Integer(),
+  cacheBytes: Type.Integer(),
+  /** Of one connection. */
+  connectionBytes: Type.Integer(),
+  tcpBytes: Type.Integer(),
+  reservedBytes: Type.Integer(),
+  limitBytes: Type.Integer(),
+  /** The left side of the inequality. */
+  worstCaseBytes: Type.Integer(),
+});
+
 /** `GET /v1/status`. */
 export const AgentStatus = Strict({
   wire: Type.Literal(1),
@@ -51,11 +91,22 @@ export const AgentStatus = Strict({
   report: Report,
   /** Rotation period of the ticket keys it has; none without TLS. */
   ticketPeriod: Type.Optional(Type.Integer()),
+  /** Of the wish it serves. */
+  warnings: Type.Optional(Type.Array(Warning)),
+  /** Newest first, of this agent's life. */
+  changes: Type.Optional(Type.Array(PastChange)),
   memory: Strict({
     /** The amphora's own limit: cgroup limit, MemTotal or the instance's size, whichever is smallest. */
     limitBytes: Type.Integer(),
     usedBytes: Type.Integer(),
     maxconn: Type.Integer(),
+    /** Of what HAProxy carries; none before the first wish. */
+    budget: Type.Optional(BudgetTerms),
+    /** The most that was in use during the last start or reload; null when there was none in this agent's life. */
+    peakBytes: Type.Optional(Type.Union([Type.Integer(), Type.Null()])),
+    agentBytes: Type.Optional(Type.Integer()),
+    /** Buffers of TCP sockets in this amphora. */
+    tcpBytes: Type.Optional(Type.Integer()),
     /** Processes of HAProxy, master first. */
     haproxy: Type.Array(
       Strict({
@@ -72,19 +123,14 @@ export const AgentStatus = Strict({
 export const Outcome = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer(),
-  change: Type.Union([
-    Type.Literal('none'),
-    Type.Literal('start'),
-    Type.Literal('reload'),
-    Type.Literal('runtime'),
-  ]),
+  change: Change,
   /** Of a reload: why not without; of a runtime change: what was done. */
   why: Type.Optional(Type.String()),
   durationMs: Type.Integer(),
   /** Listeners and pools left out, each with the reason in a sentence; the others are served. */
   refused: Type.Array(Strict({ id: Type.String(), reason: Type.String() })),
   /** Things done otherwise than wished, such as a connection limit capped by memory. */
-  warnings: Type.Array(Strict({ id: Type.String(), text: Type.String() })),
+  warnings: Type.Array(Warning),
   report: Report,
 });
 
@@ -93,4 +139,6 @@ export type ListenerReport = Static<typeof ListenerReport>;
 export type PoolReport = Static<typeof PoolReport>;
 export type Report = Static<typeof Report>;
 export type AgentStatus = Static<typeof AgentStatus>;
+export type PastChange = Static<typeof PastChange>;
+export type BudgetTerms = Static<typeof BudgetTerms>;
 export type Outcome = Static<typeof Outcome>;

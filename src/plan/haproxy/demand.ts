@@ -22,7 +22,7 @@ const countOf = (pem: string | null): number => pem?.split('-----BEGIN ').length
 /** What a wanted tree asks of the memory budget. */
 export function demandOf(
   wanted: WantedAmphora,
-): Pick<BudgetInput, 'certificates' | 'servers' | 'stickTables' | 'listeners'> {
+): Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickTables' | 'listeners'> {
   const pools = poolsById(wanted);
   const backends = wanted.listeners.flatMap((listener) => poolsOf(listener, pools));
   const tlsOfListeners = wanted.listeners.flatMap((listener) => listener.tls ?? []);
@@ -38,6 +38,7 @@ export function demandOf(
   return {
     certificates: pems.reduce((sum, pem) => sum + countOf(pem), 0),
     servers: backends.reduce((sum, pool) => sum + pool.members.length, 0),
+    l7Rules: wanted.listeners.flatMap(({ l7Policies }) => l7Policies.flatMap(({ rules }) => rules)).length,
     stickTables: backends.filter((pool) => pool.sessionPersistence !== null).length,
     listeners: wanted.listeners.map((listener) => ({
       id: listener.id,
