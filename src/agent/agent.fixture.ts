@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAuthority, issueAmphora, issueController } from '../pki/ca.ts';
 import { amphoraName } from '../pki/names.ts';
 import type { Boot } from '../wire/boot.ts';
-import { decodeHeartbeat } from '../wire/heartbeat.ts';
+import { HeartbeatReader } from '../wire/heartbeat.ts';
 import type { AgentStatus, Outcome, Report } from '../wire/report.ts';
 import type { WantedAmphora } from '../wire/wanted.ts';
 
@@ -79,8 +79,9 @@ export class AgentUnderTest {
     agent.#receiver.bind(0, '127.0.0.1');
     await once(agent.#receiver, 'listening');
     boot.heartbeat.receivers.push(`127.0.0.1:${agent.#receiver.address().port}`);
+    const reader = new HeartbeatReader();
     agent.#receiver.on('message', (datagram) => {
-      const decoded = decodeHeartbeat(datagram, Buffer.from(boot.heartbeat.key, 'base64'));
+      const decoded = reader.read(datagram, Buffer.from(boot.heartbeat.key, 'base64'));
       if (decoded) agent.heartbeats.push(decoded.report);
     });
     await writeFile(join(run, 'agent.json'), JSON.stringify(boot));

@@ -9,7 +9,6 @@ import { statuses } from './report.ts';
 
 /** Statuses are looked at this often, or every interval when that is shorter. */
 const lookMs = 500;
-const largestDatagram = 65_507;
 
 export interface Heartbeat {
   /** A beat at once, with what is true now. */
@@ -47,22 +46,16 @@ export function startHeartbeat(
 
   function send(report: Report): void {
     sequence = Math.max(Date.now(), sequence + 1);
-    const whole = encodeHeartbeat(report, sequence, key);
-    let datagram = whole;
-    if (whole.length > largestDatagram) {
-      complain(`a heartbeat of ${whole.length} bytes fits no datagram: it goes without members`);
-      const pools = Object.fromEntries(
-        Object.entries(report.pools).map(([id, pool]) => [id, { ...pool, members: {} }]),
-      );
-      datagram = encodeHeartbeat({ ...report, pools }, sequence, key);
-    }
+    const datagrams = encodeHeartbeat(report, sequence, key);
     for (const receiver of settings.receivers) {
       const colon = receiver.lastIndexOf(':');
       const address = receiver.slice(0, colon).replace(/^\[|\]$/g, '');
       const port = Number(receiver.slice(colon + 1));
-      socketFor(isIPv6(address)).send(datagram, port, address, (error) => {
-        if (error) complain(`heartbeat to ${receiver}: ${error.message}`);
-      });
+      for (const datagram of datagrams) {
+        socketFor(isIPv6(address)).send(datagram, port, address, (error) => {
+          if (error) complain(`heartbeat to ${receiver}: ${error.message}`);
+        });
+      }
     }
   }
 

@@ -53,7 +53,8 @@ const send = (datagram: Buffer): Promise<void> =>
   new Promise((resolve, reject) => {
     socket.send(datagram, receiver.port, '127.0.0.1', (error) => (error ? reject(error) : resolve()));
   });
-const heartbeat = (content: Report, by = key): Buffer => encodeHeartbeat(content, ++sequence, by);
+const heartbeat = (content: Report, by = key): Buffer =>
+  encodeHeartbeat(content, ++sequence, by)[0] ?? Buffer.alloc(0);
 const until = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
 const memberStatus = async () => (await store.trees.read(uuid(1)))?.members[0]?.operatingStatus;
 const marked = async () => (await store.work.claim('test', 10, 10_000)).map((claim) => claim.key);

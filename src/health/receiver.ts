@@ -4,7 +4,7 @@ import { restTree } from '../lb/settle.ts';
 import { operatingStatuses } from '../lb/rollup.ts';
 import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
-import { claimedAmphoraId, decodeHeartbeat } from '../wire/heartbeat.ts';
+import { claimedAmphoraId, HeartbeatReader } from '../wire/heartbeat.ts';
 import type { Report } from '../wire/report.ts';
 
 export interface ReceiverOptions {
@@ -44,6 +44,7 @@ class Inbox {
   readonly #keyOf: (amphoraId: string) => Buffer;
   readonly #record: (report: Report) => Promise<void>;
   readonly #log: Log;
+  readonly #reader = new HeartbeatReader();
   /** By amphora id; only proven ones get here, so strangers cannot fill it. */
   readonly #sequences = new Map<string, number>();
   readonly #waiting = new Map<string, Report>();
@@ -62,9 +63,9 @@ class Inbox {
   take(datagram: Buffer): void {
     const amphoraId = claimedAmphoraId(datagram);
     if (amphoraId === undefined) return;
-    const heartbeat = decodeHeartbeat(datagram, this.#keyOf(amphoraId));
+    const heartbeat = this.#reader.read(datagram, this.#keyOf(amphoraId));
     if (heartbeat === undefined) {
-      this.#log.debug({ amphoraId }, 'a heartbeat that is not signed as it should be');
+      this.#log.debug({ amphoraId }, 'a part of a heartbeat, or one that is not signed as it should be');
       return;
     }
     if (heartbeat.sequence <= (this.#sequences.get(amphoraId) ?? -1)) return; // an old one, or sent by somebody again

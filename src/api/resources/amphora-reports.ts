@@ -1,10 +1,11 @@
 import { isProblem, problem, type Problem } from '../../lb/problems.ts';
 import type { Tree } from '../../lb/tree.ts';
-import type { AgentStatus } from '../../wire/report.ts';
 import { found } from '../collection.ts';
 import { authorize } from '../policy.ts';
 import { type Answer, type Api, type ApiRequest, ok, type Route, strayQuery } from '../request.ts';
 import { amphorae } from './amphorae.ts';
+
+type AgentStatus = Awaited<ReturnType<Api['agent']['status']>>;
 
 /** Livia's addition to Octavia: what an amphora itself says of its memory, and of its changes. */
 export function amphoraReportRoutes(api: Api): readonly Route[] {
