@@ -15,8 +15,11 @@ function memberState(row: StatRow): MemberState {
   return 'DOWN';
 }
 
-const listenerState = (status: string): ListenerReport['state'] =>
-  status === 'OPEN' || status === 'FULL' ? status : 'CLOSED';
+/** HAProxy calls a frontend OPEN that takes no more connections for now, too. */
+function listenerState({ status, current, limit }: StatRow): ListenerReport['state'] {
+  if (status !== 'OPEN') return 'CLOSED';
+  return limit > 0 && current >= limit ? 'FULL' : 'OPEN';
+}
 
 /**
  * @param current rows of the current worker; none when HAProxy is down
@@ -37,7 +40,7 @@ export function buildReport(
   for (const row of current) {
     if (row.service === 'FRONTEND') {
       listeners[row.proxy] = {
-        state: listenerState(row.status),
+        state: listenerState(row),
         activeConnections: row.current + (draining.get(row.proxy) ?? 0),
         counters: countersFor(traffic, row.proxy),
       };

@@ -51,6 +51,8 @@ export interface StatRow {
   readonly status: string;
   readonly weight: number;
   readonly current: number;
+  /** Sessions it takes at most at a time; 0 for a server without a limit. */
+  readonly limit: number;
   readonly total: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -61,27 +63,10 @@ export interface StatRow {
 export function parseStat(csv: string): StatRow[] {
   const [head = '', ...lines] = csv.split('\n');
   const columns = head.replace(/^# /, '').split(',');
-  const [proxy, service, status, weight, current, total, bytesIn, bytesOut, errors] = [
-    'pxname',
-    'svname',
-    'status',
-    'weight',
-    'scur',
-    'stot',
-    'bin',
-    'bout',
-    'ereq',
-  ].map((name) => columns.indexOf(name)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const place = (name: string) => columns.indexOf(name);
+  const [proxy, service, status] = [place('pxname'), place('svname'), place('status')];
+  const [weight, current, limit, total] = [place('weight'), place('scur'), place('slim'), place('stot')];
+  const [bytesIn, bytesOut, errors] = [place('bin'), place('bout'), place('ereq')];
   return lines
     .filter((line) => line !== '')
     .map((line) => {
@@ -93,6 +78,7 @@ export function parseStat(csv: string): StatRow[] {
         status: cells[status] ?? '',
         weight: number(weight),
         current: number(current),
+        limit: number(limit),
         total: number(total),
         bytesIn: number(bytesIn),
         bytesOut: number(bytesOut),
