@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { WantedAmphora, WantedListener, WantedPool } from '../wire/wanted.ts';
 import {
+  aBackendTls,
   aListener,
   aMember,
   aMonitor,
@@ -189,6 +190,12 @@ describe('a reload is needed', () => {
         pools: [aPool(1), aPool(2)],
       },
       'listeners or the pools behind them came or went',
+    ],
+    [
+      'for another CA of members, which HAProxy 2.6 takes without a word and does not use',
+      tree({ tls: aBackendTls({ caPem: 'one' }) }),
+      tree({ tls: aBackendTls({ caPem: 'other' }) }),
+      'the authority of members',
     ],
     [
       'for another algorithm',
