@@ -102,7 +102,9 @@ export function strictTransportSecurity(tls: WantedTls): string[] {
     `max-age=${tls.hstsMaxAge}`,
     ...(tls.hstsIncludeSubdomains ? ['includeSubDomains'] : []),
     ...(tls.hstsPreload ? ['preload'] : []),
-  ].join('; ');
+  ]
+    .map((directive) => `${directive};`)
+    .join(' ');
   // after-response: also on what HAProxy answers by itself.
   return [`http-after-response set-header Strict-Transport-Security ${word(value)}`];
 }
