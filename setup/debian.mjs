@@ -25,6 +25,8 @@ const toTest = [
   ['python3-openstacksdk', () => pythonModule('openstack')],
   ['python3-barbicanclient', () => pythonModule('barbicanclient')],
   ['python3-prometheus-client', () => pythonModule('prometheus_client')],
+  ['python3-grpcio', () => pythonModule('grpc')],
+  ['wrk', () => has('wrk')],
 ];
 
 function postgresThere() {
