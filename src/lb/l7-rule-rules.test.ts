@@ -77,9 +77,26 @@ describe('An L7 rule', () => {
       '(a)\\1',
       '\\(\\[(?=x)',
       'with blank',
+      '\\Qa(b\\E+',
+      '\\\\i',
+      '(?P<n>a)\\k<n>',
     ])
       expect(regex(value), value).toBe(true);
-    for (const value of ['(', '[a', 'a{2,1}', '*a', '(?<x', '\\2(a)', 'a\\', '[z-a]', '(?P=none)(?<a>)'])
+    for (const value of [
+      '(',
+      '[a',
+      'a{2,1}',
+      '*a',
+      '(?<x',
+      '\\2(a)',
+      'a\\',
+      '[z-a]',
+      '(?P=none)(?<a>)',
+      '\\i',
+      '\\\\\\u',
+      '\\k<n>',
+      '[:alpha:]',
+    ])
       expect(regex(value), value).toBe(false);
   });
 

@@ -8,15 +8,32 @@ export function patternFault(pattern: string): string | undefined {
     const { source } = new RegExp(translated);
     // The empty alternative matches at once and tells how many groups there are.
     const groups = (new RegExp(`${source}|`).exec('')?.length ?? 1) - 1;
-    const missing = [...translated.matchAll(/\\(.)/gs)].find(([, digit = '']) => Number(digit) > groups);
-    return missing && `the value is no regular expression: there is no group ${missing[1]}.`;
+    const fault = escapeFault(translated, groups) ?? classFault(translated);
+    return fault && `the value is no regular expression: ${fault}.`;
   } catch (error) {
     return `the value is no regular expression: ${(error as Error).message}`;
   }
 }
 
+/** What ECMAScript takes for the letter itself. */
+function escapeFault(pattern: string, groups: number): string | undefined {
+  const escaped = [...pattern.matchAll(/\\(.)/gs)].map(([, character = '']) => character);
+  const missing = escaped.find((digit) => Number(digit) > groups);
+  if (missing !== undefined) return `there is no group ${missing}`;
+  const unknown = escaped.find((letter) => 'FIJLMOTUYijlmquy'.includes(letter));
+  if (unknown !== undefined) return `nothing is called \\${unknown}`;
+  return escaped.includes('k') && !/\(\?<\w/.test(pattern) ? 'there is no group with a name' : undefined;
+}
+
+function classFault(pattern: string): string | undefined {
+  const classes = pattern.match(new RegExp(literal, 'gs')) ?? [];
+  const bare = classes.find((part) => /^\[:\^?\w+:\]$/.test(part));
+  return bare && `${bare} stands outside a class`;
+}
+
 /** An escape or a class stays as it is, whatever it holds. */
 const literal = /\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]/;
+const quoted = /\\Q.*?(?:\\E|$)/;
 const comment = /\(\?#[^)]*\)/;
 const flags = /\(\?[a-zA-Z-]+\)/;
 const named = /\(\?P(?=<[A-Za-z_]\w*>)/;
@@ -24,12 +41,15 @@ const reference = /\(\?P=\w+\)/;
 const atomic = /\(\?(?:[a-zA-Z-]+:|>|\|)/;
 const possessive = /[*+?}]\+/;
 const token = new RegExp(
-  [literal, comment, flags, named, reference, atomic, possessive].map(({ source }) => source).join('|'),
+  [quoted, literal, comment, flags, named, reference, atomic, possessive]
+    .map(({ source }) => source)
+    .join('|'),
   'gs',
 );
 
 function translate(pattern: string): string {
   return pattern.replaceAll(token, (part) => {
+    if (part.startsWith('\\Q')) return '(?:)';
     if (part.startsWith('\\')) return part;
     if (part.startsWith('[')) return part.replace(/^(\[\^?)\]/, '$1\\]');
     if (part === '(?P') return '(?';
