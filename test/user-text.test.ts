@@ -62,6 +62,8 @@ const attacks = [
 /** A text of the API: the load balancer that holds it, and an innocent value. */
 interface Place {
   readonly innocent: string;
+  /** Innocent too, but carried by other lines. */
+  readonly otherwise?: string;
   readonly holds: (value: string) => object;
 }
 
@@ -95,7 +97,12 @@ const rules: Record<string, Place> = Object.fromEntries(
   ].flatMap((matcher) =>
     ['EQUAL_TO', 'CONTAINS', 'REGEX'].map((compare_type) => [
       `the value of a rule ${matcher.type} ${compare_type}`,
-      { innocent: 'innocent', holds: (value: string) => secured(ruled({ ...matcher, compare_type, value })) },
+      {
+        innocent: 'innocent',
+        // No table can hold a reference.
+        ...(compare_type === 'REGEX' && { otherwise: '(innocent)\\1' }),
+        holds: (value: string) => secured(ruled({ ...matcher, compare_type, value })),
+      },
     ]),
   ),
 );
@@ -212,16 +219,26 @@ async function configuration(values: object): Promise<RenderedHaproxy | undefine
   return rendered;
 }
 
-/** The words of every line as HAProxy reads them; ids and the VIP are told apart by their order alone. */
-function wordsOf({ text }: RenderedHaproxy): string[][] {
+/**
+ * The words of every line as HAProxy reads them, and of its tables, where blanks alone part words; ids and the VIP are
+ * told apart by their order alone.
+ */
+function wordsOf({ text, files }: RenderedHaproxy): string[][] {
   const ids = new Map<string, string>();
-  const anonymous = text
-    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
-      if (!ids.has(id)) ids.set(id, `id-${ids.size}`);
-      return ids.get(id) ?? '';
-    })
-    .replaceAll(/bind 10\.[\d.]+:/g, 'bind vip:');
-  return anonymous.split('\n').map(wordsOfLine);
+  const anonymous = (part: string) =>
+    part
+      .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
+        if (!ids.has(id)) ids.set(id, `id-${ids.size}`);
+        return ids.get(id) ?? '';
+      })
+      .replaceAll(/bind 10\.[\d.]+:/g, 'bind vip:');
+  const tables = [...files].filter(([path]) => !/\.pem$|crt-list$|ticket-keys$/.test(path));
+  return [
+    ...anonymous(text).split('\n').map(wordsOfLine),
+    ...tables.flatMap(([path, content]) =>
+      [path, ...content.split('\n')].map((line) => anonymous(line).split(' ')),
+    ),
+  ];
 }
 
 function wordsOfLine(line: string): string[] {
@@ -256,12 +273,13 @@ function wordsOfLine(line: string): string[] {
   return word === undefined ? words : [...words, word];
 }
 
-describe.each(Object.entries(places))('HAProxy syntax in %s', (_, { innocent, holds }) => {
+describe.each(Object.entries(places))('HAProxy syntax in %s', (_, { innocent, otherwise, holds }) => {
   it('is refused, or stays within its own word', async () => {
     subnetId = api.cloud.addSubnet('10.0.0.0/24').id;
     const plain = await configuration(holds(innocent));
     if (plain === undefined) throw new Error(`the API refuses ${innocent}`);
-    const expected = wordsOf(plain);
+    const other = otherwise === undefined ? undefined : await configuration(holds(otherwise));
+    const shapes = [plain, other].flatMap((one) => (one === undefined ? [] : [wordsOf(one)]));
     const taken: RenderedHaproxy[] = [];
     for (const attack of attacks) {
       const value = `${innocent}${attack}${innocent}`;
@@ -269,7 +287,8 @@ describe.each(Object.entries(places))('HAProxy syntax in %s', (_, { innocent, ho
       if (attacked === undefined) continue;
       taken.push(attacked);
       const words = wordsOf(attacked);
-      expect(words.length, value).toBe(expected.length);
+      const expected = shapes.find(({ length }) => length === words.length);
+      if (expected === undefined) throw new Error(`${value}: ${attacked.text}`);
       for (const [n, line] of expected.entries()) {
         const found = words[n] ?? [];
         expect(found.length, `${value}: ${found.join(' ')}`).toBe(line.length);
