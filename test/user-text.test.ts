@@ -100,7 +100,7 @@ const rules: Record<string, Place> = Object.fromEntries(
       {
         innocent: 'innocent',
         // No table can hold a reference.
-        ...(compare_type === 'REGEX' && { otherwise: '(innocent)\\1' }),
+        ...(compare_type === 'REGEX' && { otherwise: '(?<n>innocent)\\k<n>' }),
         holds: (value: string) => secured(ruled({ ...matcher, compare_type, value })),
       },
     ]),

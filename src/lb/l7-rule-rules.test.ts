@@ -74,7 +74,7 @@ describe('An L7 rule', () => {
       'a*+b?+c{1,2}+',
       '(?>a|b)(?i:c)(?#why)',
       '[[:alpha:]]+[]x][^]y]',
-      '(a)\\1',
+      '(?<a>x)\\1',
       '\\(\\[(?=x)',
       'with blank',
       '\\Qa(b\\E+',
@@ -95,6 +95,7 @@ describe('An L7 rule', () => {
       '\\i',
       '\\\\\\u',
       '\\k<n>',
+      '(a)\\1',
       '[:alpha:]',
     ])
       expect(regex(value), value).toBe(false);

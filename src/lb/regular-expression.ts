@@ -6,8 +6,8 @@ export function patternFault(pattern: string): string | undefined {
   const translated = translate(pattern);
   try {
     const { source } = new RegExp(translated);
-    // The empty alternative matches at once and tells how many groups there are.
-    const groups = (new RegExp(`${source}|`).exec('')?.length ?? 1) - 1;
+    // The empty alternative matches at once and tells which groups have names: HAProxy lets no others be referred to.
+    const groups = Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {}).length;
     const fault = escapeFault(translated, groups) ?? classFault(translated);
     return fault && `the value is no regular expression: ${fault}.`;
   } catch (error) {
@@ -19,7 +19,7 @@ export function patternFault(pattern: string): string | undefined {
 function escapeFault(pattern: string, groups: number): string | undefined {
   const escaped = [...pattern.matchAll(/\\(.)/gs)].map(([, character = '']) => character);
   const missing = escaped.find((digit) => Number(digit) > groups);
-  if (missing !== undefined) return `there is no group ${missing}`;
+  if (missing !== undefined) return `there is no group ${missing} with a name`;
   const unknown = escaped.find((letter) => 'FIJLMOTUYijlmquy'.includes(letter));
   if (unknown !== undefined) return `nothing is called \\${unknown}`;
   return escaped.includes('k') && !/\(\?<\w/.test(pattern) ? 'there is no group with a name' : undefined;

@@ -154,6 +154,23 @@ export function aCertificate(commonName: string): CertificatePem {
   }
 }
 
+/** A revocation list of nobody, by an authority of its own. */
+export function aRevocationList(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'revocation-'));
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+  try {
+    const settings = 'database=index.txt\ndefault_md=sha256\ndefault_crl_days=9\n';
+    writeFileSync(join(folder, 'ca.cnf'), `[ca]\ndefault_ca=x\n[x]\n${settings}`);
+    writeFileSync(join(folder, 'index.txt'), '');
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+    openssl('req', '-x509', ...kind, '-subj', '/CN=authority', '-keyout', 'key', '-out', 'certificate');
+    openssl('ca', '-gencrl', '-config', 'ca.cnf', '-cert', 'certificate', '-keyfile', 'key', '-out', 'crl');
+    return readFileSync(join(folder, 'crl'), 'utf8');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** As the agent of an amphora with 1 GiB and one CPU renders it. */
 export function render(wanted: WantedAmphora, run = '/run/livia/haproxy'): RenderedHaproxy {
   const budget = memoryBudget({

@@ -135,6 +135,8 @@ export function monitorRows(stage: () => Stage): void {
         max_retries_down: 2,
       });
       await becomes(balancer, 'bob', 'ONLINE');
+      // A server that has not been checked yet is up until its first failure.
+      await eventually('two checks', async () => (bob.received.length >= 2 ? true : undefined));
       const from = bob.received.length;
       const checks = () => bob.received.slice(from).filter(({ url }) => url === '/check').length;
       bob.status = 500;
