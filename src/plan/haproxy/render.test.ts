@@ -23,11 +23,14 @@ const golden = join(import.meta.dirname, 'golden');
 const certificate = aCertificate('www.example.com');
 const ca = certificate.pem.slice(certificate.pem.indexOf('-----BEGIN CERTIFICATE'));
 
-/** In the golden pairs `@ca` stands for a CA, and `@` with any other name for a certificate with its key. */
+const crl = aRevocationList();
+
+/** In the golden pairs `@ca` stands for a CA, `@crl` for a revocation list, `@` and more for a certificate and its key. */
 function withCertificates(wanted: WantedAmphora): WantedAmphora {
   return JSON.parse(
     JSON.stringify(wanted, (_, value: unknown) => {
       if (typeof value !== 'string' || !value.startsWith('@')) return value;
+      if (value === '@crl') return crl;
       return value === '@ca' ? ca : certificate.pem;
     }),
   ) as WantedAmphora;
@@ -56,7 +59,7 @@ describe('the configuration of HAProxy', () => {
 
   it('is accepted by HAProxy for any legal tree', () => {
     fc.assert(
-      fc.property(anyTree({ certificate, caPem: ca, crlPem: aRevocationList() }), (wanted) => {
+      fc.property(anyTree({ certificate, caPem: ca, crlPem: crl }), (wanted) => {
         expect(Value.Check(WantedAmphora, wanted)).toBe(true);
         const rendered = render(wanted);
         expect(rendered.refused).toEqual([]);
