@@ -57,14 +57,13 @@ const managementSubnet: Subnet = {
   id: uuid(2002),
   networkId: managementNetwork,
   ipVersion: 4,
-  cidr: '10.0.0.0/24',
+  cidr: '10.0.0.0/16',
   gatewayIp: '10.0.0.1',
 };
 
 const prefixes: Readonly<Record<string, string>> = {
   [vipSubnet.id]: '192.0.2',
   [memberSubnet.id]: '198.51.100',
-  [managementSubnet.id]: '10.0.0',
 };
 
 /**
@@ -140,6 +139,8 @@ export class FakeCompute {
             haproxyVersion: '0',
             report: reportOf(amphora.id, server.wanted),
             ...(server.wanted?.ticketKeys && { ticketPeriod: server.wanted.ticketKeys.period }),
+            ...(server.wanted?.heartbeat && { heartbeat: server.wanted.heartbeat }),
+            ...(server.wanted?.flowLog && { flowLog: server.wanted.flowLog }),
             memory: { limitBytes: 0, usedBytes: 0, maxconn: 0, haproxy: [] },
           };
         },
@@ -157,9 +158,7 @@ export class FakeCompute {
       macAddress: `fa:16:3e:00:00:${(this.ports.size % 256).toString(16).padStart(2, '0')}`,
       fixedIps: fixedIps.map(({ subnetId, ...fixed }) => ({
         subnetId,
-        ipAddress:
-          ('ipAddress' in fixed ? fixed.ipAddress : undefined) ??
-          `${prefixes[subnetId]}.${++this.#lastAddress % 250}`,
+        ipAddress: ('ipAddress' in fixed ? fixed.ipAddress : undefined) ?? this.#freeAddress(subnetId),
       })),
       deviceId: port.deviceId,
       deviceOwner: port.deviceOwner,
@@ -170,6 +169,13 @@ export class FakeCompute {
     };
     this.ports.set(made.id, made);
     return made;
+  }
+
+  /** Nobody has it, as agents are known by theirs. */
+  #freeAddress(subnetId: string): string {
+    const count = ++this.#lastAddress;
+    const prefix = prefixes[subnetId];
+    return prefix === undefined ? `10.0.${count >> 8}.${count & 255}` : `${prefix}.${count % 250}`;
   }
 
   /** As a hypervisor that loses an instance without a word. */

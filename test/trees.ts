@@ -204,6 +204,7 @@ export const anAmphora = (changes: Partial<Amphora> = {}): Amphora => ({
   imageId: null,
   computeFlavor: null,
   appliedGeneration: 1,
+  outgoing: false,
   lastHeartbeatAt: null,
   createdAt: born,
   updatedAt: null,

@@ -13,7 +13,7 @@ import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
 import { pastChanges } from './changes.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { ensureLinks, managementAddresses } from './links.ts';
+import { ensureLinks, managementAddresses, takeVips } from './links.ts';
 import { worstCaseBytes } from '../plan/memory-budget.ts';
 import { measureMachine, rssBytes, tcpBytes, usedBytes } from './memory.ts';
 import { serveMetrics } from './metrics.ts';
@@ -100,7 +100,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const changes = pastChanges();
   const peak = reloadPeak();
-  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, udp, peak, log };
+  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, takeVips, udp, peak, log };
   const apply = applier({ ...surroundings, beforeChange: hear });
 
   async function report(): Promise<Report> {
@@ -117,7 +117,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   async function status(): Promise<AgentStatus> {
     const own = await report();
-    const ticketKeys = apply.applied()?.carried.ticketKeys;
+    const { ticketKeys, heartbeat: told, flowLog } = apply.applied()?.carried ?? {};
     const master = haproxy.master();
     const workers = (await haproxy.workers()) ?? [];
     const budget = apply.budget();
@@ -133,6 +133,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...(ticketKeys !== undefined && { ticketPeriod: ticketKeys.period }),
       warnings: [...(apply.applied()?.warnings ?? [])],
       changes: changes.list(),
+      ...(told !== undefined && { heartbeat: told }),
+      ...(flowLog !== undefined && { flowLog }),
       memory: {
         limitBytes: machine.limitBytes,
         usedBytes: await usedBytes(),
@@ -165,7 +167,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const startedAt = performance.now();
     const { change, why, refused, warnings } = await apply.apply(wanted);
     const durationMs = Math.round(performance.now() - startedAt);
-    heartbeat.now();
+    heartbeat.now(wanted.heartbeat);
     const [at, left] = [new Date().toISOString(), refused.length];
     changes.add({
       ...{ generation: wanted.generation, at, change, why: why ?? null, durationMs },
@@ -191,7 +193,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
   else if (apply.applied() !== undefined) await apply.revive();
 
-  const heartbeat = startHeartbeat(boot.heartbeat, report, log);
+  const heartbeat = startHeartbeat({ ...boot.heartbeat, ...apply.applied()?.wanted.heartbeat }, report, log);
   // Its own card alone: on any other the port is the users', and a listener may want it.
   const hosts = addresses.length > 0 ? addresses : ['::'];
   const routes = { put, status };

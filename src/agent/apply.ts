@@ -56,8 +56,10 @@ export interface ApplierOptions {
   readonly haproxy: HaproxyProcess;
   readonly machine: Machine;
   readonly user: { readonly name: string; readonly group: string } | null;
-  /** Makes cards, addresses and routes so. */
+  /** Makes cards, own addresses and routes so. */
   readonly ensureLinks: (wanted: WantedAmphora) => Promise<void>;
+  /** Takes the VIPs, from whoever had them. */
+  readonly takeVips: (wanted: WantedAmphora) => Promise<void>;
   /** Carries what is not HAProxy's. */
   readonly udp: Datagrams;
   /** Called before HAProxy is told anything, to hear what its workers have counted. */
@@ -222,10 +224,12 @@ export function applier(options: ApplierOptions) {
         });
         try {
           const { change, why } = await make(streams);
+          await options.takeVips(wanted);
           if (applied === undefined) throw new Error('nothing is applied after an apply');
           return { ...answer(applied, change), why };
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
+          await options.takeVips(wanted);
           // Nobody to leave out: all of it stays as it was, and everything wanted is answered for.
           const refused = streams.listeners.map(({ id }) => ({ id, reason: error.message }));
           const carried = applied?.carried ?? { ...streams, listeners: [], pools: [] };

@@ -5,24 +5,22 @@ import type { Log } from '../platform/log.ts';
 import type { Boot } from '../wire/boot.ts';
 import { encodeHeartbeat } from '../wire/heartbeat.ts';
 import type { Report } from '../wire/report.ts';
+import type { WantedHeartbeat } from '../wire/wanted.ts';
 import { statuses } from './report.ts';
 
 /** Statuses are looked at this often, or every interval when that is shorter. */
 const lookMs = 500;
 
 export interface Heartbeat {
-  /** A beat at once, with what is true now. */
-  readonly now: () => void;
+  /** A beat at once, with what is true now; from now on as said. */
+  readonly now: (told?: WantedHeartbeat) => void;
   readonly stop: () => void;
 }
 
 /** A report to every receiver each interval, give or take a tenth, and at once when a status changes. */
-export function startHeartbeat(
-  settings: Boot['heartbeat'],
-  observe: () => Promise<Report>,
-  log: Log,
-): Heartbeat {
-  const key = Buffer.from(settings.key, 'base64');
+export function startHeartbeat(born: Boot['heartbeat'], observe: () => Promise<Report>, log: Log): Heartbeat {
+  let settings: WantedHeartbeat = born;
+  const key = Buffer.from(born.key, 'base64');
   const sockets = new Map<boolean, Socket>();
   const wake = { now: () => {} };
   let stopped = false;
@@ -92,7 +90,10 @@ export function startHeartbeat(
   void beat();
 
   return {
-    now: () => wake.now(),
+    now(told = settings) {
+      settings = told;
+      wake.now();
+    },
     stop() {
       stopped = true;
       wake.now();

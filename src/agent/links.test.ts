@@ -27,9 +27,12 @@ afterEach(async () => {
 });
 
 /** As the agent does it within the amphora. */
-async function ensure(card: Partial<WantedInterface>): Promise<void> {
+async function ensure(card: Partial<WantedInterface>, taking = true): Promise<void> {
   const wanted = aWanted({ interfaces: [{ mac, addresses: [], vips: [], gateways: [], ...card }] });
-  const program = `import { ensureLinks } from ${JSON.stringify(module)}; await ensureLinks(${JSON.stringify(wanted)});`;
+  const program = `import { ensureLinks, takeVips } from ${JSON.stringify(module)};
+    const wanted = ${JSON.stringify(wanted)};
+    await ensureLinks(wanted);
+    if (${taking}) await takeVips(wanted);`;
   await run(['ip', 'netns', 'exec', inside, process.execPath, '--input-type=module', '-e', program]);
 }
 
@@ -61,6 +64,12 @@ describe('the cards of an amphora', () => {
     const before = await addresses();
     await ensure(card);
     expect(await addresses()).toEqual(before);
+  });
+
+  it('keep the VIPs they have, and take no other before there is somebody to answer', async () => {
+    await ensure({ addresses: ['198.51.100.7/24'], vips: ['198.51.100.50/24'] });
+    await ensure({ addresses: ['198.51.100.7/24'], vips: ['198.51.100.50/24', '198.51.100.51/24'] }, false);
+    expect(await addresses()).toEqual(['198.51.100.7/24', '198.51.100.50/24']);
   });
 
   it('lose what is not wanted any more, and nothing else', async () => {

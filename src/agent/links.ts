@@ -51,6 +51,17 @@ async function ip(lines: readonly string[]): Promise<void> {
   if (lines.length > 0) await run(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
+const spelledAll = (cidrs: readonly string[]): readonly string[] => [...new Set(cidrs.map(spelled))];
+
+const presentOn = (link: Link): readonly string[] =>
+  link.addr_info
+    .filter(({ scope }) => scope === 'global')
+    .map(({ local, prefixlen }) => spelled(`${local}/${prefixlen}`));
+
+const adding = (addresses: readonly string[], dev: string): readonly string[] =>
+  addresses.map((address) => `address add ${address} dev ${dev}${address.includes(':') ? ' nodad' : ''}`);
+
+/** Own addresses and routes; VIPs it has and may keep stay. */
 async function ensureInterface(wanted: WantedInterface): Promise<void> {
   const link = await linkOf(wanted.mac);
   const dev = link.ifname;
@@ -61,26 +72,46 @@ async function ensureInterface(wanted: WantedInterface): Promise<void> {
   await setting(`ipv4/conf/${dev}/promote_secondaries`, '1');
 
   // Own addresses first: the kernel takes the first of a subnet as the source of what we begin.
-  const addresses = [...new Set([...wanted.addresses, ...wanted.vips].map(spelled))];
-  const present = link.addr_info
-    .filter(({ scope }) => scope === 'global')
-    .map(({ local, prefixlen }) => spelled(`${local}/${prefixlen}`));
-  const missing = addresses.filter((address) => !present.includes(address));
-  const wasUp = link.flags.includes('UP');
+  const present = presentOn(link);
+  const own = spelledAll(wanted.addresses);
+  const allowed = [...own, ...spelledAll(wanted.vips)];
   await ip([
-    ...missing.map((address) => `address add ${address} dev ${dev}${address.includes(':') ? ' nodad' : ''}`),
+    ...adding(
+      own.filter((address) => !present.includes(address)),
+      dev,
+    ),
     ...present
-      .filter((address) => !addresses.includes(address))
+      .filter((address) => !allowed.includes(address))
       .map((address) => `address del ${address} dev ${dev}`),
-    ...(wasUp ? [] : [`link set ${dev} up`]),
-    // Setting the MAC it has makes the kernel tell the neighbours of the new addresses.
-    ...(wasUp && missing.length > 0 ? [`link set ${dev} address ${wanted.mac}`] : []),
+    ...(link.flags.includes('UP') ? [] : [`link set ${dev} up`]),
   ]);
   await ip(wanted.gateways.map((gateway) => `route replace default via ${gateway} dev ${dev}`));
 }
 
+/** Again: who asked for an address while the amphora before us was still there may have heard that one last. */
+const announceAgainAfterMs = [1000, 3000, 6000];
+
+async function takeVipsOf(wanted: WantedInterface): Promise<void> {
+  const link = await linkOf(wanted.mac);
+  const dev = link.ifname;
+  const present = presentOn(link);
+  const missing = spelledAll(wanted.vips).filter((address) => !present.includes(address));
+  if (missing.length === 0) return;
+  // Setting the MAC it has makes the kernel tell the neighbours of the new addresses.
+  const announcement = `link set ${dev} address ${wanted.mac}`;
+  await ip([...adding(missing, dev), announcement]);
+  for (const afterMs of announceAgainAfterMs) {
+    setTimeout(() => void ip([announcement]).catch(() => undefined), afterMs).unref(); // the card may be gone by then
+  }
+}
+
+/** From now on the VIPs are ours; to be called when there is somebody to answer at them. */
+export async function takeVips(wanted: WantedAmphora): Promise<void> {
+  for (const card of wanted.interfaces) await takeVipsOf(card);
+}
+
 /**
- * Makes cards, addresses and default routes as wanted, and leaves other cards alone. Repeating it changes nothing.
+ * Makes cards, own addresses and default routes as wanted, and leaves other cards alone. Repeating it changes nothing.
  * Throws when a card is not there: it may come.
  */
 export async function ensureLinks(wanted: WantedAmphora): Promise<void> {

@@ -28,6 +28,7 @@ beforeAll(async () => {
     imageId: randomUUID(),
     computeFlavor: '10',
     appliedGeneration: 1,
+    outgoing: false,
     lastHeartbeatAt: null,
     createdAt: new Date(),
     updatedAt: null,

@@ -59,7 +59,7 @@ export async function carry<T, V>(api: Api, wish: Wish<T, V>): Promise<V | Probl
       const decision = decide(tree);
       return isProblem(decision)
         ? decision
-        : { tree: decision.tree, answer: wish.show(decision.tree, decision.answer) };
+        : { ...decision, answer: wish.show(decision.tree, decision.answer) };
     },
     wish.adds && { [wish.adds]: 1 },
   );

@@ -227,7 +227,7 @@ describe('Every resource, against the OpenAPI document', () => {
       ...{ id, loadBalancerId, status: 'ALLOCATED', role: 'STANDALONE', computeId: randomUUID() },
       ...{ lbNetworkIp: '198.51.100.5', vrrpIp: '192.0.2.91', haIp: null, vrrpPortId: null, haPortId: null },
       ...{ certExpiration: new Date(), certBusy: false, vrrpInterface: null, vrrpId: 1, vrrpPriority: null },
-      ...{ cachedZone: null, imageId: null, computeFlavor: '10', appliedGeneration: 1 },
+      ...{ cachedZone: null, imageId: null, computeFlavor: '10', appliedGeneration: 1, outgoing: false },
       ...{ lastHeartbeatAt: null, createdAt: new Date(), updatedAt: null },
     });
     await api.store.statistics.record(id, loadBalancerId, [

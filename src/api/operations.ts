@@ -260,6 +260,15 @@ const others: Readonly<Record<string, Operation>> = {
   'GET /v2/lbaas/providers/:provider/availability_zone_capabilities': capabilities(
     'availability_zone_capabilities',
   ),
+  'PUT /v2/lbaas/loadbalancers/:id/failover': {
+    ...{ operationId: 'fail_over_loadbalancer', tag: loadBalancers.many, status: [202] },
+  },
+  'PUT /v2/octavia/amphorae/:id/failover': {
+    ...{ operationId: 'fail_over_amphora', tag: amphorae.many, status: [202] },
+  },
+  'PUT /v2/octavia/amphorae/:id/config': {
+    ...{ operationId: 'configure_amphora', tag: amphorae.many, status: [202] },
+  },
   'GET /v2/octavia/amphorae/:id/stats': {
     ...{ operationId: 'list_amphora_stats', tag: amphorae.many, status: [200] },
     answer: keyed({

@@ -46,6 +46,7 @@ const actions = {
   'loadbalancer:delete': 'write',
   'loadbalancer:get_status': 'read',
   'loadbalancer:get_stats': 'read',
+  'loadbalancer:put_failover': 'admin',
   'listener:get_all': 'read',
   'listener:get_all-global': 'read-global',
   'listener:post': 'write',
@@ -114,6 +115,8 @@ const actions = {
   'amphora:get_one': 'admin',
   'amphora:get_stats': 'admin',
   'amphora:delete': 'admin',
+  'amphora:put_failover': 'admin',
+  'amphora:put_config': 'admin',
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type Action = keyof typeof actions;

@@ -1,6 +1,6 @@
 import type { LoadBalancer } from './load-balancer.ts';
-import { invalidState, type Problem, problem } from './problems.ts';
-import type { Circumstances, Decision, Tree } from './tree.ts';
+import { immutable, invalidState, type Problem, problem } from './problems.ts';
+import type { Circumstances, Decision, Outgoing, Tree } from './tree.ts';
 
 export type LoadBalancerValues = Pick<
   LoadBalancer,
@@ -82,4 +82,23 @@ export function deleteLoadBalancer(tree: Tree, cascade: boolean): Decision<undef
     tree: { ...tree, loadBalancer: { ...tree.loadBalancer, provisioningStatus: 'PENDING_DELETE' } },
     answer: undefined,
   };
+}
+
+/** Every amphora is replaced; the statuses below stay as they are. */
+export function failOver(tree: Tree): Decision<undefined> | Problem {
+  const { provisioningStatus, id } = tree.loadBalancer;
+  return provisioningStatus === 'ACTIVE' || provisioningStatus === 'ERROR'
+    ? replacing(tree, 'all')
+    : invalidState(provisioningStatus, id);
+}
+
+/** That amphora is replaced. */
+export function failOverAmphora(tree: Tree, amphoraId: string): Decision<undefined> | Problem {
+  const { provisioningStatus, id } = tree.loadBalancer;
+  return provisioningStatus === 'ACTIVE' ? replacing(tree, [amphoraId]) : immutable('Load Balancer', id);
+}
+
+function replacing(tree: Tree, outgoing: Outgoing): Decision<undefined> {
+  const loadBalancer: LoadBalancer = { ...tree.loadBalancer, provisioningStatus: 'PENDING_UPDATE' };
+  return { tree: { ...tree, loadBalancer }, answer: undefined, outgoing };
 }

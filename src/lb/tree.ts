@@ -26,7 +26,11 @@ export interface Tree {
 export interface Decision<T> {
   readonly tree: Tree;
   readonly answer: T;
+  /** Amphorae that are to be replaced: ids, or all there are. */
+  readonly outgoing?: Outgoing;
 }
+
+export type Outgoing = 'all' | readonly string[];
 
 /** What a change may know beside the tree and the client's values. */
 export interface Circumstances {

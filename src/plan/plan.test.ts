@@ -28,7 +28,7 @@ const serving = (changes: Partial<SeenAmphora> = {}, rowChanges: Partial<Amphora
   vrrpPortId: uuid(503),
   portIds: [],
   agent: 1,
-  oldTicketKeys: false,
+  outdated: false,
   silent: false,
   trouble: undefined,
   confirmed: undefined,
@@ -121,7 +121,7 @@ describe('The plan for a load balancer', () => {
       ['condemn', 'back-off'],
     ],
     ['that was changed', planned(pending, [serving({ agent: 'unasked' })]), ['push']],
-    ['with ticket keys of an hour ago', planned(tree(), [serving({ oldTicketKeys: true })]), ['push']],
+    ['with ticket keys of an hour ago', planned(tree(), [serving({ outdated: true })]), ['push']],
     ['whose change is confirmed', planned(pending, [serving({ confirmed: 1 })]), ['settle']],
     ['whose change is settled', planned(pending, [serving({ confirmed: 1 })], { settled: 1 }), []],
     [
@@ -193,7 +193,44 @@ describe('The plan for a load balancer', () => {
       planned(tree(), [serving(), unborn({}, { id: uuid(600) })]),
       ['condemn'],
     ],
-    ['of two amphorae', planned(tree({ topology: 'ACTIVE_STANDBY' }), []), ['refuse']],
+  ])('%s', (_, steps, expected) => {
+    expect(steps).toEqual(expected);
+  });
+});
+
+describe('The plan for a failover', () => {
+  const old = serving({}, { outgoing: true });
+  const next = uuid(600);
+  const fresh = serving({ confirmed: 1 }, { id: next });
+  it.each<[string, ReturnType<typeof planned>, string[]]>([
+    ['makes another amphora while the old one serves', planned(pending, [old]), ['open-amphora']],
+    [
+      'boots the other',
+      planned(pending, [old, { ...booting(), row: { ...booting().row, id: next } }]),
+      ['wait'],
+    ],
+    [
+      'gives the other the tree, and the VIP with it',
+      planned(pending, [old, { ...booting({ agent: -1 }), row: { ...booting().row, id: next } }]),
+      ['push'],
+    ],
+    ['then gives up the old one', planned(pending, [old, fresh]), ['condemn']],
+    [
+      'is not over while the old one goes',
+      planned(pending, [fresh, serving({ server: server() }, { outgoing: true, status: 'PENDING_DELETE' })]),
+      ['remove-server'],
+    ],
+    ['is over when it is gone', planned(pending, [fresh]), ['settle']],
+    [
+      'does not wait for an old one that is dead',
+      planned(pending, [{ ...old, server: 'gone', agent: 'unreachable' }]),
+      ['open-amphora', 'condemn'],
+    ],
+    [
+      'gives up one that was still on its way',
+      planned(pending, [{ ...booting(), row: { ...booting().row, outgoing: true } }]),
+      ['open-amphora', 'condemn'],
+    ],
   ])('%s', (_, steps, expected) => {
     expect(steps).toEqual(expected);
   });

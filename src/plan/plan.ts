@@ -1,5 +1,6 @@
-import type { Amphora, AmphoraRole } from '../lb/amphora.ts';
+import { type Amphora, serves } from '../lb/amphora.ts';
 import { type Tree, treeLists } from '../lb/tree.ts';
+import { cast } from './cast.ts';
 import { type Guard, wantedGuard } from './guard.ts';
 import type { Step } from './steps.ts';
 
@@ -37,8 +38,8 @@ export interface SeenAmphora {
   readonly portIds: readonly string[];
   /** A number: the agent answered, and runs this generation (-1: none yet). `unasked`: there was no reason to ask. */
   readonly agent: number | 'unreachable' | 'unasked';
-  /** Its agent answered, and its ticket keys are of a period that is over. */
-  readonly oldTicketKeys: boolean;
+  /** Its agent answered, and its ticket keys are of a period that is over, or its settings of another day. */
+  readonly outdated: boolean;
   /** No heartbeat for longer than the limit. */
   readonly silent: boolean;
   /** Why the last push of this run did not go through. */
@@ -63,17 +64,19 @@ export function plan(wanted: Wanted, seen: Seen): readonly Step[] {
   if (loadBalancer.topology !== 'SINGLE') {
     return [{ kind: 'refuse', reason: `The topology ${loadBalancer.topology} is not offered yet.` }];
   }
-  const { chosen, surplus } = chooseAmphorae(seen.amphorae);
+  const { chosen, missing, outgoing, surplus } = cast(loadBalancer.topology, seen.amphorae);
   const serving = [
     ...planSurroundings(wanted, seen),
-    ...missingRoles(chosen).map((role): Step => ({ kind: 'open-amphora', role })),
+    ...missing.map((role): Step => ({ kind: 'open-amphora', role })),
     ...chosen.flatMap((amphora) => planAmphora(wanted, seen, amphora)),
   ];
-  // What is only to be cleared away holds nobody up.
-  return [
-    ...(serving.length > 0 ? serving : planSettlement(wanted, seen)),
+  const leaving = [
+    ...outgoing.flatMap((amphora) => planOutgoing(wanted, seen, amphora)),
     ...surplus.flatMap(planAmphoraRemoval),
   ];
+  // What is only to be cleared away holds nobody up; but a failover is over when those it was about are gone.
+  const failingOver = seen.amphorae.some(({ row }) => row.outgoing);
+  return [...(serving.length > 0 || failingOver ? serving : planSettlement(wanted, seen)), ...leaving];
 }
 
 function planSurroundings({ tree }: Wanted, seen: Seen): readonly Step[] {
@@ -81,33 +84,11 @@ function planSurroundings({ tree }: Wanted, seen: Seen): readonly Step[] {
   if (seen.vipPort === 'missing') steps.push({ kind: 'repair-vip-port' });
   const guard = wantedGuard(tree);
   if (JSON.stringify(guard) !== JSON.stringify(seen.guard)) {
-    const serving = seen.amphorae.filter(({ row }) => row.status === 'ALLOCATED');
+    const serving = seen.amphorae.filter(({ row }) => serves(row));
     const portIds = serving.map((amphora) => amphora.vrrpPortId).filter((id) => id !== undefined);
     steps.push({ kind: 'ensure-guard', guard, portIds });
   }
   return steps;
-}
-
-/** One amphora per role: those that serve first, then the oldest. The others are to go. */
-function chooseAmphorae(amphorae: readonly SeenAmphora[]): {
-  chosen: readonly SeenAmphora[];
-  surplus: readonly SeenAmphora[];
-} {
-  const serving = ({ row }: SeenAmphora): number => (row.status === 'ALLOCATED' ? 0 : 1);
-  const ranked = amphorae.toSorted(
-    (a, b) => serving(a) - serving(b) || a.row.createdAt.getTime() - b.row.createdAt.getTime(),
-  );
-  const chosen = new Map<AmphoraRole, SeenAmphora>();
-  for (const amphora of ranked) {
-    const lost = amphora.row.status === 'PENDING_DELETE' || amphora.row.status === 'ERROR';
-    if (!lost && !chosen.has(amphora.row.role)) chosen.set(amphora.row.role, amphora);
-  }
-  const kept = new Set(chosen.values());
-  return { chosen: [...kept], surplus: amphorae.filter((amphora) => !kept.has(amphora)) };
-}
-
-function missingRoles(chosen: readonly SeenAmphora[]): readonly AmphoraRole[] {
-  return chosen.length === 0 ? ['STANDALONE'] : [];
 }
 
 function planAmphora(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {
@@ -116,9 +97,15 @@ function planAmphora(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly
   if (reason !== undefined) {
     const condemn: Step = { kind: 'condemn', amphoraId: row.id, reason };
     // One that never served is made again only after a pause: the cloud may refuse the next as well.
-    return row.status === 'ALLOCATED' ? [condemn] : [condemn, { kind: 'back-off', reason }];
+    return serves(row) ? [condemn] : [condemn, { kind: 'back-off', reason }];
   }
-  return row.status === 'ALLOCATED' ? planServing(wanted, amphora) : planBoot(wanted, seen, amphora);
+  return serves(row) ? planServing(wanted, amphora) : planBoot(wanted, seen, amphora);
+}
+
+/** It carries the traffic until another does, as it is: nobody waits for it any more. */
+function planOutgoing(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {
+  const reason = whyLost(wanted, seen, amphora);
+  return reason === undefined ? [] : [{ kind: 'condemn', amphoraId: amphora.row.id, reason }];
 }
 
 /** Why the amphora will never serve (again); undefined while there is hope. */
@@ -128,7 +115,7 @@ function whyLost(wanted: Wanted, seen: Seen, { row, server, agent, silent, vrrpP
     return `The server ${server.id} is ${server.status}: ${server.fault ?? 'no reason given'}`;
   }
   if (row.computeId !== null && vrrpPortId === undefined) return `The port ${row.vrrpPortId} is gone.`;
-  if (row.status === 'ALLOCATED') {
+  if (serves(row)) {
     if (agent === 'unreachable' && silent && !seen.massSilence) {
       return `The amphora ${row.id} neither sends heartbeats nor answers.`;
     }
@@ -141,14 +128,14 @@ function whyLost(wanted: Wanted, seen: Seen, { row, server, agent, silent, vrrpP
 }
 
 function planServing({ tree }: Wanted, amphora: SeenAmphora): readonly Step[] {
-  const { row, agent, trouble, confirmed, oldTicketKeys } = amphora;
+  const { row, agent, trouble, confirmed, outdated } = amphora;
   const { generation } = tree.loadBalancer;
   if (trouble !== undefined) return [{ kind: 'back-off', reason: trouble }];
   if (confirmed === generation) return [];
   if (agent === 'unreachable')
     return [{ kind: 'back-off', reason: `The amphora ${row.id} does not answer.` }];
   const behind = row.appliedGeneration !== generation || (agent !== 'unasked' && agent !== generation);
-  return behind || oldTicketKeys || !atRest(tree) ? [{ kind: 'push', amphoraId: row.id, generation }] : [];
+  return behind || outdated || !atRest(tree) ? [{ kind: 'push', amphoraId: row.id, generation }] : [];
 }
 
 function planBoot({ tree }: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {

@@ -9,6 +9,7 @@ import type {
   WantedAmphora,
   WantedBackendTls,
   WantedFlowLog,
+  WantedHeartbeat,
   WantedHealthMonitor,
   WantedInterface,
   WantedL7Policy,
@@ -55,6 +56,7 @@ export interface AmphoraFacts extends SecretFacts {
   readonly ticketKeys: WantedTicketKeys;
   /** Undefined: nothing is logged. */
   readonly flowLog?: WantedFlowLog | undefined;
+  readonly heartbeat?: WantedHeartbeat;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -103,6 +105,7 @@ export function wantedAmphora(
     pools,
     ...(hasTls(tree) && { ticketKeys: facts.ticketKeys }),
     ...(facts.flowLog && { flowLog: facts.flowLog }),
+    ...(facts.heartbeat && { heartbeat: facts.heartbeat }),
   };
   return { wanted, failed };
 }

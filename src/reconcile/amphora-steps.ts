@@ -31,6 +31,7 @@ export async function openAmphora({ store, log }: Context, tree: Tree, role: Amp
     imageId: null,
     computeFlavor: null,
     appliedGeneration: -1,
+    outgoing: false,
     lastHeartbeatAt: null,
     createdAt: new Date(),
     updatedAt: null,

@@ -1,4 +1,4 @@
-import type { Amphora } from '../lb/amphora.ts';
+import { type Amphora, serves } from '../lb/amphora.ts';
 import type { Tree } from '../lb/tree.ts';
 import { names, type Step } from '../plan/steps.ts';
 import { adoptServer, bootServer, ensurePorts, openAmphora } from './amphora-steps.ts';
@@ -41,7 +41,7 @@ export function apply(
     case 'settle':
       return settle(context, run, tree, step.generation);
     case 'condemn':
-      return condemn(context, rowOf(step.amphoraId), step.reason);
+      return condemn(context, rows, rowOf(step.amphoraId), step.reason);
     case 'remove-server':
       run.leaving.add(step.serverId);
       return clouds.compute.removeServer(step.serverId);
@@ -57,11 +57,16 @@ export function apply(
   }
 }
 
-/** Nothing of the load balancer is served until the next amphora reports. */
-async function condemn({ store, log }: Context, row: Amphora, reason: string): Promise<void> {
+async function condemn(
+  { store, log }: Context,
+  rows: readonly Amphora[],
+  row: Amphora,
+  reason: string,
+): Promise<void> {
   log.info({ loadBalancerId: row.loadBalancerId, amphoraId: row.id, reason }, 'amphora condemned');
   await store.amphorae.save(changed(row, { status: 'PENDING_DELETE' }));
-  if (row.status === 'ALLOCATED' && row.role === 'STANDALONE') {
+  // The last one that served: nothing of the load balancer is served until the next amphora reports.
+  if (serves(row) && !rows.some((other) => other.id !== row.id && serves(other))) {
     await store.trees.setOperatingStatuses(row.loadBalancerId, new Map([[row.loadBalancerId, 'ERROR']]));
   }
 }

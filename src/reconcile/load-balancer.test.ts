@@ -106,7 +106,7 @@ describe('A new load balancer', () => {
     expect(await traces(id)).toEqual(whole);
     const { amphora } = await serverOf(id);
     expect(amphora).toMatchObject({ status: 'ALLOCATED', role: 'STANDALONE', appliedGeneration: 1 });
-    expect(amphora.lbNetworkIp).toMatch(/^10\.0\.0\./);
+    expect(amphora.lbNetworkIp).toMatch(/^10\.0\./);
     expect(amphora).toMatchObject({ haIp: '192.0.2.90', haPortId: loadBalancer.vipPortId });
   });
 
@@ -370,6 +370,85 @@ describe('A dead amphora', () => {
   });
 });
 
+describe('A failover', () => {
+  it('replaces the amphora with one of the image of today, which has the VIP before the old one goes', async () => {
+    const id = await served();
+    const old = await serverOf(id);
+    scene.cloud.imageId = 'newer image';
+    await scene.failOver(id);
+    const calls: string[] = [];
+    scene.cloud.onCall = (name, when) => {
+      if (when === 'after') calls.push(name);
+    };
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect(calls.indexOf('agent.apply')).toBeLessThan(calls.indexOf('compute.removeServer'));
+    const { amphora, server } = await serverOf(id);
+    expect(amphora).toMatchObject({ imageId: 'newer image', outgoing: false, status: 'ALLOCATED' });
+    expect(amphora.id).not.toBe(old.amphora.id);
+    expect(server.wanted?.loadBalancer.vipAddresses).toEqual(['192.0.2.90']);
+    expect((await scene.tree(id)).loadBalancer).toMatchObject({
+      provisioningStatus: 'ACTIVE',
+      operatingStatus: 'ONLINE',
+    });
+    expect(await traces(id)).toEqual(whole);
+    expect(scene.cloud.servers.has(old.server.id)).toBe(false);
+    scene.cloud.imageId = 'image';
+  });
+
+  it('of an amphora that is not there any more comes to its end', async () => {
+    const id = await served();
+    await scene.failOver(id, [id]);
+    const { amphora } = await serverOf(id);
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect((await serverOf(id)).amphora.id).toBe(amphora.id);
+    expect((await scene.tree(id)).loadBalancer.provisioningStatus).toBe('ACTIVE');
+  });
+
+  it('leaves the old amphora alone while there can be no other', async () => {
+    const id = await served();
+    const old = await serverOf(id);
+    scene.cloud.bootFault = 'No valid host was found';
+    await scene.failOver(id);
+    expect(await scene.run(id)).toMatchObject({ kind: 'failed', retry: 'later' });
+    expect(scene.cloud.servers.has(old.server.id)).toBe(true);
+    expect((await scene.tree(id)).loadBalancer).toMatchObject({
+      provisioningStatus: 'PENDING_UPDATE',
+      operatingStatus: 'ONLINE',
+    });
+    scene.cloud.bootFault = undefined;
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect((await serverOf(id)).amphora.id).not.toBe(old.amphora.id);
+  });
+
+  it('saves a load balancer in ERROR, and makes a lost VIP port again', async () => {
+    const id = await scene.create();
+    scene.cloud.imageId = undefined;
+    await scene.run(id);
+    expect((await scene.tree(id)).loadBalancer.provisioningStatus).toBe('ERROR');
+    scene.cloud.imageId = 'image';
+    scene.cloud.ports.delete((await scene.tree(id)).loadBalancer.vipPortId);
+    await scene.failOver(id);
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { loadBalancer } = await scene.tree(id);
+    expect(loadBalancer.provisioningStatus).toBe('ACTIVE');
+    expect(scene.cloud.ports.get(loadBalancer.vipPortId)?.fixedIps[0]?.ipAddress).toBe('192.0.2.90');
+    expect(await traces(id)).toEqual(whole);
+  });
+});
+
+describe('An amphora whose settings are of another day', () => {
+  it('is told those of today when it is looked at, without a change of status', async () => {
+    const id = await served();
+    const { server } = await serverOf(id);
+    const { settings } = scene.context;
+    const health = { ...settings.health, receivers: ['10.0.0.2:5555'], heartbeat_interval_ms: 2000 };
+    const renewed: Context = { ...scene.context, settings: { ...settings, health } };
+    expect(await scene.run(id, {}, renewed)).toEqual({ kind: 'done' });
+    expect(server.wanted?.heartbeat).toEqual({ receivers: ['10.0.0.2:5555'], intervalMs: 2000 });
+    expect((await scene.tree(id)).loadBalancer.generation).toBe(1);
+  });
+});
+
 describe('A load balancer with TLS', () => {
   it('gets new ticket keys when their hour is over, and is put on the queue for the next', async () => {
     const bundle = { certificatePem: 'LEAF', privateKeyPem: 'KEY', intermediatesPem: [] };
@@ -450,5 +529,27 @@ describe('A controller killed at any call', () => {
     while (await story(dyingCall)) dyingCall++;
     expect(dyingCall).toBeGreaterThan(40);
     expect(scene.cloud.servers.size).toBe(servers);
-  });
+  }, 180_000);
+
+  it('during a failover: the next one ends it, with one new amphora and nothing of the old', async () => {
+    const failover = async (dyingCall: number): Promise<boolean> => {
+      const id = await served();
+      const old = await serverOf(id);
+      const killed = scene.mortal(dyingCall);
+      await scene.failOver(id);
+      await scene.run(id, {}, killed.context).catch(() => undefined);
+      expect(await scene.run(id)).toEqual({ kind: 'done' });
+      expect((await scene.tree(id)).loadBalancer.provisioningStatus).toBe('ACTIVE');
+      expect((await serverOf(id)).amphora.id).not.toBe(old.amphora.id);
+      expect(await traces(id)).toEqual(whole);
+      const all = [...scene.cloud.servers.values(), ...scene.cloud.ports.values()];
+      expect(all.filter(({ name }) => name.endsWith(old.amphora.id))).toEqual([]);
+      await scene.remove(id);
+      await scene.run(id);
+      return killed.died();
+    };
+    let dyingCall = 0;
+    while (await failover(dyingCall)) dyingCall++;
+    expect(dyingCall).toBeGreaterThan(40);
+  }, 180_000);
 });

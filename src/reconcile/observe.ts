@@ -1,11 +1,12 @@
 import { DriverError } from '../clouds/errors.ts';
 import type { Port, Server } from '../clouds/clouds.ts';
-import type { Amphora } from '../lb/amphora.ts';
+import { type Amphora, serves } from '../lb/amphora.ts';
 import { silenceLimit } from '../lb/silence.ts';
 import type { Tree } from '../lb/tree.ts';
 import { atRest, type Seen, type SeenAmphora } from '../plan/plan.ts';
 import { names } from '../plan/steps.ts';
 import type { AgentStatus } from '../wire/report.ts';
+import { hasOtherSettings } from './agent-settings.ts';
 import type { Context, Run } from './context.ts';
 import { hasOldTicketKeys } from './ticket-rotation.ts';
 
@@ -40,8 +41,8 @@ export async function observe(
 }
 
 function observeAmphora(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
-  const serves = row.status === 'ALLOCATED' && tree.loadBalancer.provisioningStatus !== 'PENDING_DELETE';
-  return serves ? observeServing(context, run, tree, row) : observeChanging(context, run, row);
+  const stays = serves(row) && tree.loadBalancer.provisioningStatus !== 'PENDING_DELETE';
+  return stays ? observeServing(context, run, tree, row) : observeChanging(context, run, row);
 }
 
 async function observeServing(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
@@ -66,7 +67,8 @@ async function observeServing(context: Context, run: Run, tree: Tree, row: Ampho
     vrrpPortId: vrrpPort?.id,
     portIds: [],
     agent: generationOf(answer),
-    oldTicketKeys: typeof answer === 'object' && hasOldTicketKeys(tree, answer),
+    outdated:
+      typeof answer === 'object' && (hasOldTicketKeys(tree, answer) || hasOtherSettings(context, answer)),
     silent,
     trouble: run.troubles.get(row.id),
     confirmed,
@@ -108,7 +110,7 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     vrrpPortId: vrrpPort?.id,
     portIds: [...managementPorts, ...vrrpPorts, ...memberPorts].map((port) => port.id),
     agent,
-    oldTicketKeys: false,
+    outdated: false,
     silent: false,
     trouble: run.troubles.get(id),
     confirmed: run.confirmed.get(id)?.generation,

@@ -6,7 +6,7 @@ import type { Found } from '../plan/wanted-tls.ts';
 import { type AmphoraFacts, neededSecrets, type SubnetFacts, vipsOf, wantedAmphora } from '../plan/wanted.ts';
 import { ensureMemberCards } from './member-cards.ts';
 import { changed, type Context, type Run } from './context.ts';
-import { wantedFlowLog } from './flow-log.ts';
+import { agentSettings } from './agent-settings.ts';
 import { currentTicketKeys } from './ticket-rotation.ts';
 
 /**
@@ -64,8 +64,8 @@ async function gatherFacts(
     readAll(refs.texts, (ref) => unlessNever(secrets.text(ref))),
   ]);
   const ticketKeys = currentTicketKeys(context, tree);
-  const flowLog = wantedFlowLog(context.settings.flow_logs, context.settings.health);
-  return { card, memberCards, vips, subnets, certificates, texts, ticketKeys, flowLog };
+  const settings = agentSettings(context);
+  return { card, memberCards, vips, subnets, certificates, texts, ticketKeys, ...settings };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { FakeCompute, observed } from '../../test/fake-compute.ts';
 import { freshStore } from '../../test/database.ts';
 import { aListener, aLoadBalancer, aMember, aPool, aTree } from '../../test/trees.ts';
-import type { Tree } from '../lb/tree.ts';
+import type { Outgoing, Tree } from '../lb/tree.ts';
 import { createAuthority } from '../pki/ca.ts';
 import { makeLog } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
@@ -87,6 +87,15 @@ export async function makeScene() {
         const provisioningStatus = 'PENDING_UPDATE' as const;
         const changed = change({ ...tree, loadBalancer: { ...tree.loadBalancer, provisioningStatus } });
         return { tree: changed, answer: undefined };
+      });
+    },
+
+    /** As the API writes the wish for a failover. */
+    async failOver(id: string, outgoing: Outgoing = 'all'): Promise<void> {
+      await store.trees.change(id, (tree) => {
+        if (tree === undefined) throw new Error('gone');
+        const loadBalancer = { ...tree.loadBalancer, provisioningStatus: 'PENDING_UPDATE' as const };
+        return { tree: { ...tree, loadBalancer }, answer: undefined, outgoing };
       });
     },
 

@@ -22,6 +22,7 @@ export const anAmphora = (changes: Partial<Amphora> = {}): Amphora => ({
   imageId: uuid(2003),
   computeFlavor: 'amphora',
   appliedGeneration: -1,
+  outgoing: false,
   lastHeartbeatAt: null,
   createdAt: born,
   updatedAt: null,

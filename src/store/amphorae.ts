@@ -44,7 +44,8 @@ export function amphorae(db: Kysely<Database>): Amphorae {
         .onConflict((conflict) =>
           conflict.column('id').doUpdateSet({
             ...changes,
-            // A heartbeat may have come since the loop read the amphora.
+            // A heartbeat or the wish for a failover may have come since the loop read the amphora.
+            outgoing: sql`amphorae.outgoing or excluded.outgoing`,
             lastHeartbeatAt: sql`greatest(amphorae.last_heartbeat_at, excluded.last_heartbeat_at)`,
           }),
         )

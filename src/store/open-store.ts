@@ -6,6 +6,7 @@ import { amphorae } from './amphorae.ts';
 import { lists } from './lists.ts';
 import * as loadBalancers from './migrations/0001-load-balancers.ts';
 import * as availabilityZones from './migrations/0002-availability-zones.ts';
+import * as failover from './migrations/0003-failover.ts';
 import { availabilityZonePair, flavorPair, offers } from './offers.ts';
 import { purge } from './purge.ts';
 import { type QuotaDefaults, quotas } from './quotas.ts';
@@ -35,6 +36,7 @@ export interface StoreOptions {
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-load-balancers': loadBalancers,
   '0002-availability-zones': availabilityZones,
+  '0003-failover': failover,
 };
 
 /** Connects, and brings the tables to the newest form first; any number of programs may do so at once. */

@@ -241,6 +241,7 @@ const amphora: Table<Amphora> = {
     imageId: 'text?',
     computeFlavor: 'text?',
     appliedGeneration: 'number',
+    outgoing: 'boolean',
     lastHeartbeatAt: 'time?',
     createdAt: 'time',
     updatedAt: 'time?',

@@ -10,7 +10,7 @@ import type { Member } from '../lb/member.ts';
 import type { Pool } from '../lb/pool.ts';
 import type { Problem } from '../lb/problems.ts';
 import type { OperatingStatus } from '../lb/status.ts';
-import type { Tree } from '../lb/tree.ts';
+import type { Outgoing, Tree } from '../lb/tree.ts';
 
 /** What the store offers. Implemented in this folder on PostgreSQL; the only place with SQL. */
 export interface Store {
@@ -33,6 +33,8 @@ export interface Store {
 export interface Change<T> {
   readonly tree: Tree;
   readonly answer: T;
+  /** Marked in the same transaction, so that the wish for a failover outlives everybody. */
+  readonly outgoing?: Outgoing;
 }
 
 export interface Trees {

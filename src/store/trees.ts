@@ -2,7 +2,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { cloudObjectNotFound, isProblem } from '../lb/problems.ts';
 import type { Resource } from '../lb/resource.ts';
 import type { OperatingStatus } from '../lb/status.ts';
-import { type Tree, type TreeList, treeLists } from '../lb/tree.ts';
+import { type Outgoing, type Tree, type TreeList, treeLists } from '../lb/tree.ts';
 import { checkQuotas, type QuotaRules } from './quotas.ts';
 import { holdRow } from './offers.ts';
 import { transaction } from './refusals.ts';
@@ -81,6 +81,7 @@ export function trees(db: Kysely<Database>, quotaRules: QuotaRules): Trees {
         if (overQuota) return overQuota;
         const loadBalancer = { ...after.loadBalancer, generation: before.loadBalancer.generation + 1 };
         await writeDifference(trx, before, { ...after, loadBalancer });
+        if (change.outgoing !== undefined) await markOutgoing(trx, loadBalancerId, change.outgoing);
         await markForWork(trx, loadBalancerId);
         return change.answer;
       }),
@@ -105,6 +106,19 @@ export function trees(db: Kysely<Database>, quotaRules: QuotaRules): Trees {
       });
     },
   };
+}
+
+async function markOutgoing(
+  trx: Transaction<Database>,
+  loadBalancerId: string,
+  outgoing: Outgoing,
+): Promise<void> {
+  const all = trx
+    .updateTable('amphorae')
+    .set({ outgoing: true })
+    .where('loadBalancerId', '=', loadBalancerId)
+    .where('status', 'not in', ['DELETED', 'PENDING_DELETE']);
+  await (outgoing === 'all' ? all : all.where('id', 'in', outgoing)).execute();
 }
 
 /** One round trip, whatever the size. */

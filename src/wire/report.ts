@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { WantedFlowLog, WantedHeartbeat } from './wanted.ts';
 
 /** What an amphora says of itself: the body of a heartbeat, and a part of every answer of the agent. */
 
@@ -95,6 +96,9 @@ export const AgentStatus = Strict({
   warnings: Type.Optional(Type.Array(Warning)),
   /** Newest first, of this agent's life. */
   changes: Type.Optional(Type.Array(PastChange)),
+  /** Settings it was last told. */
+  heartbeat: Type.Optional(WantedHeartbeat),
+  flowLog: Type.Optional(WantedFlowLog),
   memory: Strict({
     /** The amphora's own limit: cgroup limit, MemTotal or the instance's size, whichever is smallest. */
     limitBytes: Type.Integer(),

@@ -165,6 +165,13 @@ export const WantedFlowLog = Strict({
   format: Type.String({ minLength: 1 }),
 });
 
+/** How it reports, when that is not as it was born. */
+export const WantedHeartbeat = Strict({
+  /** `address:port` of every receiver. */
+  receivers: Type.Array(Type.String()),
+  intervalMs: Type.Integer({ minimum: 1 }),
+});
+
 export const WantedAmphora = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer({ minimum: 0 }),
@@ -183,6 +190,7 @@ export const WantedAmphora = Strict({
   ticketKeys: Type.Optional(WantedTicketKeys),
   /** Without it nothing is logged. */
   flowLog: Type.Optional(WantedFlowLog),
+  heartbeat: Type.Optional(WantedHeartbeat),
 });
 
 export type CertificatePem = Static<typeof CertificatePem>;
@@ -196,5 +204,6 @@ export type WantedBackendTls = Static<typeof WantedBackendTls>;
 export type WantedPool = Static<typeof WantedPool>;
 export type WantedInterface = Static<typeof WantedInterface>;
 export type WantedFlowLog = Static<typeof WantedFlowLog>;
+export type WantedHeartbeat = Static<typeof WantedHeartbeat>;
 export type WantedTicketKeys = Static<typeof WantedTicketKeys>;
 export type WantedAmphora = Static<typeof WantedAmphora>;

@@ -1,4 +1,6 @@
+import { failOverAmphora } from '../../lb/load-balancer-rules.ts';
 import { immutable, isProblem, notFound, type Problem } from '../../lb/problems.ts';
+import { carry } from '../change.ts';
 import { found, listOfAll, showAnswer } from '../collection.ts';
 import { fields } from '../fields.ts';
 import { authorize } from '../policy.ts';
@@ -7,7 +9,7 @@ import { id, resource } from '../resource.ts';
 import { statisticsOf } from '../statistics.ts';
 import { boolean, instant, integer, ipAddress, oneOf, text, uuid, uuidOf } from '../types.ts';
 
-/** Written by the loop alone; operators look, and give up those that cannot be saved. */
+/** Written by the loop alone; operators look, have them replaced, and give up those that cannot be saved. */
 export const amphorae = resource({
   kind: 'amphora',
   name: 'Amphora',
@@ -60,6 +62,8 @@ export function amphoraRoutes(api: Api): readonly Route[] {
     },
     { method: 'GET', path: one, handle: (request) => show(api, request) },
     { method: 'DELETE', path: one, handle: (request) => remove(api, request) },
+    { method: 'PUT', path: `${one}/failover`, handle: (request) => replace(api, request) },
+    { method: 'PUT', path: `${one}/config`, handle: (request) => configure(api, request) },
     { method: 'GET', path: `${one}/stats`, handle: (request) => statistics(api, request) },
   ];
 }
@@ -79,6 +83,38 @@ async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (isProblem(amphora)) return amphora;
   const discarded = await api.store.amphorae.discard(amphora.id, api.clock());
   return discarded ? { status: 204 } : immutable('Amphora', amphora.id);
+}
+
+/** The loop puts another in its place, and then takes it away. */
+async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const stray = strayQuery(request);
+  if (stray !== undefined) return stray;
+  const amphora = await found(api, amphorae, request.params['id'] ?? '');
+  if (isProblem(amphora)) return amphora;
+  const done = await carry(api, {
+    caller: request.caller,
+    actions: ['amphora:put_failover'],
+    of: { kind: 'loadBalancer', id: amphora.loadBalancerId },
+    missing: notFound('Amphora', amphora.id),
+    decide: (tree) => failOverAmphora(tree, amphora.id),
+    show: () => undefined,
+  });
+  return done ?? { status: 202 };
+}
+
+/** The loop looks at it, and gives it the settings of today if it has others. */
+async function configure(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const stray = strayQuery(request);
+  if (stray !== undefined) return stray;
+  const amphora = await found(api, amphorae, request.params['id'] ?? '');
+  if (isProblem(amphora)) return amphora;
+  const { store } = api;
+  const loadBalancer = await store.lists.show('loadBalancer', amphora.loadBalancerId);
+  if (loadBalancer === undefined) return notFound('Amphora', amphora.id);
+  const denied = authorize(request.caller, 'amphora:put_config', loadBalancer.projectId);
+  if (denied !== undefined) return denied;
+  await store.work.mark(loadBalancer.id);
+  return { status: 202 };
 }
 
 async function statistics(api: Api, request: ApiRequest): Promise<Answer | Problem> {

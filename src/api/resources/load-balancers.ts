@@ -1,5 +1,5 @@
 import type { LoadBalancer } from '../../lb/load-balancer.ts';
-import { deleteLoadBalancer, updateLoadBalancer } from '../../lb/load-balancer-rules.ts';
+import { deleteLoadBalancer, failOver, updateLoadBalancer } from '../../lb/load-balancer-rules.ts';
 import { cloudObjectNotFound, isProblem, notFound, type Problem } from '../../lb/problems.ts';
 import { updated } from '../bodies.ts';
 import { networkRights } from '../caller.ts';
@@ -95,6 +95,7 @@ export function loadBalancerRoutes(api: Api): readonly Route[] {
     showRoute(api, loadBalancers, one, 'loadbalancer:get_one'),
     { method: 'PUT', path: one, handle: (request) => update(api, request) },
     { method: 'DELETE', path: one, handle: (request) => remove(api, request) },
+    { method: 'PUT', path: `${one}/failover`, handle: (request) => replaceAmphorae(api, request) },
     { method: 'GET', path: `${one}/status`, handle: (request) => status(api, request) },
     { method: 'GET', path: `${one}/statuses`, handle: (request) => status(api, request) },
     { method: 'GET', path: `${one}/stats`, handle: (request) => statistics(api, request) },
@@ -148,6 +149,19 @@ async function remove(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     show: () => undefined,
   });
   return done ?? { status: 204 };
+}
+
+/** The loop replaces every amphora. */
+async function replaceAmphorae(api: Api, request: ApiRequest): Promise<Answer | Problem> {
+  const stray = strayQuery(request);
+  if (stray !== undefined) return stray;
+  const done = await carry(api, {
+    ...itself(request),
+    actions: ['loadbalancer:put_failover'],
+    decide: failOver,
+    show: () => undefined,
+  });
+  return done ?? { status: 202 };
 }
 
 function itself({ caller, params }: ApiRequest) {
