@@ -141,6 +141,7 @@ export class FakeCompute {
             ...(server.wanted?.ticketKeys && { ticketPeriod: server.wanted.ticketKeys.period }),
             ...(server.wanted?.heartbeat && { heartbeat: server.wanted.heartbeat }),
             ...(server.wanted?.flowLog && { flowLog: server.wanted.flowLog }),
+            ...(server.wanted?.vrrp && { vrrpPeers: server.wanted.vrrp.peers }),
             memory: { limitBytes: 0, usedBytes: 0, maxconn: 0, haproxy: [] },
           };
         },

@@ -13,7 +13,8 @@ import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
 import { pastChanges } from './changes.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { ensureLinks, managementAddresses, takeVips } from './links.ts';
+import { keepalivedProcess } from './keepalived.ts';
+import { cardName, ensureLinks, managementAddresses, takeVips } from './links.ts';
 import { worstCaseBytes } from '../plan/memory-budget.ts';
 import { measureMachine, rssBytes, tcpBytes, usedBytes } from './memory.ts';
 import { serveMetrics } from './metrics.ts';
@@ -56,9 +57,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     files.prepare(),
   ]);
 
+  const keepalived = keepalivedProcess(paths.keepalived, log);
+  async function claimVips(wanted: WantedAmphora): Promise<void> {
+    if (wanted.vrrp !== undefined) await keepalived.track(haproxy.alive());
+    await keepalived.ensure(wanted);
+    if (wanted.vrrp === undefined) await takeVips(wanted);
+  }
+
   const udp = datagrams({ path: paths.datagrams, log });
   const haproxy = haproxyProcess(paths, program, () => {
     log.error('HAProxy died');
+    void keepalived.track(false);
     void apply.revive();
   });
 
@@ -100,8 +109,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const changes = pastChanges();
   const peak = reloadPeak();
-  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, takeVips, udp, peak, log };
-  const apply = applier({ ...surroundings, beforeChange: hear });
+  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, claimVips, udp, peak, log };
+  const apply = applier({
+    ...surroundings,
+    beforeChange: hear,
+    revived: () => keepalived.track(true),
+  });
 
   async function report(): Promise<Report> {
     const [carried] = await Promise.all([udp.report(), hear()]);
@@ -117,7 +130,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   async function status(): Promise<AgentStatus> {
     const own = await report();
-    const { ticketKeys, heartbeat: told, flowLog } = apply.applied()?.carried ?? {};
+    const { ticketKeys, heartbeat: told, flowLog, vrrp } = apply.applied()?.carried ?? {};
     const master = haproxy.master();
     const workers = (await haproxy.workers()) ?? [];
     const budget = apply.budget();
@@ -135,6 +148,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       changes: changes.list(),
       ...(told !== undefined && { heartbeat: told }),
       ...(flowLog !== undefined && { flowLog }),
+      ...(vrrp !== undefined && { vrrpPeers: vrrp.peers }),
       memory: {
         limitBytes: machine.limitBytes,
         usedBytes: await usedBytes(),
@@ -174,13 +188,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...{ refused: left, warnings: [...warnings] },
     });
     log.info({ generation: wanted.generation, change, why, durationMs, refused, warnings }, 'applied');
-    const { generation } = wanted;
+    const { generation, interfaces } = wanted;
+    const vipCard = interfaces[0] && (await cardName(interfaces[0].mac));
     return {
       wire: 1,
       generation,
       change,
       ...(why !== undefined && { why }),
       durationMs,
+      ...(vipCard !== undefined && { vipCard }),
       refused: [...refused],
       warnings: [...warnings],
       report: await report(),
@@ -192,6 +208,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   await Promise.all([apply.recall(), udp.recall()]);
   if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
   else if (apply.applied() !== undefined) await apply.revive();
+  const recalled = apply.applied()?.carried;
+  if (recalled?.vrrp !== undefined) await claimVips(recalled);
 
   const heartbeat = startHeartbeat({ ...boot.heartbeat, ...apply.applied()?.wanted.heartbeat }, report, log);
   // Its own card alone: on any other the port is the users', and a listener may want it.
@@ -207,6 +225,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         server.close();
         server.closeAllConnections();
       }
+      await keepalived.stop();
       await apply.stop();
       await udp.stop();
       await haproxy.stop();

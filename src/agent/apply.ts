@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { demandOf } from '../plan/haproxy/demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from '../plan/haproxy/render.ts';
+import { keepalivedBytes } from '../plan/keepalived.ts';
 import { type MemoryBudget, memoryBudget } from '../plan/memory-budget.ts';
 import { streamPart } from '../plan/udp/datagrams.ts';
 import { writeWhole } from '../platform/files.ts';
@@ -58,10 +59,12 @@ export interface ApplierOptions {
   readonly user: { readonly name: string; readonly group: string } | null;
   /** Makes cards, own addresses and routes so. */
   readonly ensureLinks: (wanted: WantedAmphora) => Promise<void>;
-  /** Takes the VIPs, from whoever had them. */
-  readonly takeVips: (wanted: WantedAmphora) => Promise<void>;
+  /** Takes the VIPs, or has keepalived see who is to have them. */
+  readonly claimVips: (wanted: WantedAmphora) => Promise<void>;
   /** Carries what is not HAProxy's. */
   readonly udp: Datagrams;
+  /** Called when HAProxy serves again after it was down. */
+  readonly revived: () => Promise<void>;
   /** Called before HAProxy is told anything, to hear what its workers have counted. */
   readonly beforeChange: () => Promise<void>;
   readonly peak: ReturnType<typeof reloadPeak>;
@@ -86,7 +89,8 @@ export function applier(options: ApplierOptions) {
   const changer = runtimeChanger({ socket: paths.statsSocket, files, inTurn: queued, log });
 
   function rendered(tree: WantedAmphora, atMost?: number): Made {
-    const made = memoryBudget({ ...machine, ...demandOf(tree), atMost });
+    const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);
+    const made = memoryBudget({ ...machine, ...demandOf(tree), reservedBytes, atMost });
     return {
       budget: made,
       rendered: renderHaproxy(tree, made, { ...paths, user: options.user }),
@@ -184,6 +188,7 @@ export function applier(options: ApplierOptions) {
     await make(applied.carried);
     applied = { ...applied, wanted, refused: [...refused, ...applied.refused] };
     await writeWhole(paths.applied, JSON.stringify(applied));
+    await options.revived();
     log.warn({ master: haproxy.master() }, 'HAProxy was down and is started again');
   }
 
@@ -224,12 +229,12 @@ export function applier(options: ApplierOptions) {
         });
         try {
           const { change, why } = await make(streams);
-          await options.takeVips(wanted);
+          await options.claimVips(wanted);
           if (applied === undefined) throw new Error('nothing is applied after an apply');
           return { ...answer(applied, change), why };
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
-          await options.takeVips(wanted);
+          await options.claimVips(wanted);
           // Nobody to leave out: all of it stays as it was, and everything wanted is answered for.
           const refused = streams.listeners.map(({ id }) => ({ id, reason: error.message }));
           const carried = applied?.carried ?? { ...streams, listeners: [], pools: [] };

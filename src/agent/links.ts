@@ -105,6 +105,21 @@ async function takeVipsOf(wanted: WantedInterface): Promise<void> {
   }
 }
 
+/** Throws when there is no such card. */
+export async function cardName(mac: string): Promise<string> {
+  return (await linkOf(mac)).ifname;
+}
+
+/** Somebody else has them now. */
+export async function dropVips(wanted: WantedAmphora): Promise<void> {
+  for (const card of wanted.interfaces) {
+    const link = await linkOf(card.mac);
+    const present = presentOn(link);
+    const dropped = spelledAll(card.vips).filter((address) => present.includes(address));
+    await ip(dropped.map((address) => `address del ${address} dev ${link.ifname}`));
+  }
+}
+
 /** From now on the VIPs are ours; to be called when there is somebody to answer at them. */
 export async function takeVips(wanted: WantedAmphora): Promise<void> {
   for (const card of wanted.interfaces) await takeVipsOf(card);

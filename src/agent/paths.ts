@@ -3,6 +3,7 @@ import { join } from 'node:path';
 /** Where the agent keeps everything: on tmpfs, readable by root alone. Another `run` than /run/livia for tests. */
 export function agentPaths(run: string) {
   const haproxy = join(run, 'haproxy');
+  const keepalived = join(run, 'keepalived');
   return {
     run,
     /** What it was last told and what came of it. */
@@ -10,6 +11,14 @@ export function agentPaths(run: string) {
     counters: join(run, 'counters.json'),
     /** What of it the kernel carries, and which members are down. */
     datagrams: join(run, 'datagrams.json'),
+    keepalived: {
+      folder: keepalived,
+      configuration: join(keepalived, 'keepalived.conf'),
+      /** 0 while HAProxy serves, else 1. */
+      trackFile: join(keepalived, 'haproxy-down'),
+      pid: join(keepalived, 'pid'),
+      vrrpPid: join(keepalived, 'vrrp-pid'),
+    },
     haproxy,
     /** Link to the directory of the version HAProxy loads; the directories beside it are numbered. */
     current: join(haproxy, 'current'),

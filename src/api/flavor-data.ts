@@ -57,11 +57,9 @@ export async function flavorData(
   return data;
 }
 
-/** Pairs of amphorae are legal, and not built so far. */
-export function topologyProblem(provider: string, topology: unknown): Problem | undefined {
-  if (topology === 'SINGLE') return undefined;
-  return topology === 'ACTIVE_STANDBY'
-    ? unsupported(provider, 'loadbalancer_topology ACTIVE_STANDBY is not supported yet.')
+function topologyProblem(provider: string, topology: unknown): Problem | undefined {
+  return topology === 'SINGLE' || topology === 'ACTIVE_STANDBY'
+    ? undefined
     : unsupported(
         provider,
         `loadbalancer_topology ${JSON.stringify(topology)} is neither SINGLE nor ACTIVE_STANDBY.`,

@@ -3,33 +3,41 @@ import type { Tree } from '../lb/tree.ts';
 
 /** Who may reach an amphora at what. Null: all. */
 export interface Opening {
-  readonly protocol: 'tcp' | 'udp' | 'sctp' | 'icmp' | null;
+  /** 112: VRRP. */
+  readonly protocol: 'tcp' | 'udp' | 'sctp' | 'icmp' | '112' | null;
   readonly port: number | null;
   readonly ipVersion: 4 | 6;
   readonly remoteCidr: string | null;
 }
 
-/** Who guards the VIP: a group of Livia's own with these openings, or the groups the user brought. */
-export type Guard = { readonly openings: readonly Opening[] } | { readonly groupIds: readonly string[] };
+/** Who guards the VIP: the groups the user brought, and a group of Livia's own with these openings if there are any. */
+export interface Guard {
+  readonly openings: readonly Opening[];
+  readonly groupIds: readonly string[];
+}
 
 export function wantedGuard(tree: Tree): Guard {
-  const { vipSgIds } = tree.loadBalancer;
-  return vipSgIds.length > 0 ? { groupIds: vipSgIds } : { openings: clientOpenings(tree) };
+  const { vipSgIds, topology } = tree.loadBalancer;
+  const clients = vipSgIds.length > 0 ? [] : clientOpenings(tree);
+  // A pair talks to itself; who is not of it is turned away by keepalived.
+  const pair = topology === 'SINGLE' ? [] : opened('112', versionsOf(tree));
+  return { openings: [...clients, ...pair], groupIds: vipSgIds };
 }
+
+function versionsOf({ loadBalancer: { vipAddress, additionalVips } }: Tree): readonly (4 | 6)[] {
+  return [...new Set([vipAddress, ...additionalVips.map((vip) => vip.ipAddress)].map(ipVersion))];
+}
+
+const opened = (protocol: '112' | 'icmp', versions: readonly (4 | 6)[]): readonly Opening[] =>
+  versions.map((version) => ({ protocol, port: null, ipVersion: version, remoteCidr: null }));
 
 /** What the clients of a load balancer need: its enabled listeners' ports, and ping. */
 function clientOpenings(tree: Tree): readonly Opening[] {
-  const { vipAddress, additionalVips } = tree.loadBalancer;
-  const versions = [...new Set([vipAddress, ...additionalVips.map((vip) => vip.ipAddress)].map(ipVersion))];
+  const versions = versionsOf(tree);
   const openings = tree.listeners
     .filter((listener) => listener.adminStateUp && listener.provisioningStatus !== 'PENDING_DELETE')
     .flatMap((listener) => versions.flatMap((version) => listenerOpenings(listener, version)));
-  const pings = versions.map((version) => ({
-    protocol: 'icmp' as const,
-    port: null,
-    ipVersion: version,
-    remoteCidr: null,
-  }));
+  const pings = opened('icmp', versions);
   // A TCP and an HTTP listener never share a port, but two CIDR lists may name the same network.
   return [...new Map([...pings, ...openings].map((opening) => [JSON.stringify(opening), opening])).values()];
 }

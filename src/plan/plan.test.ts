@@ -236,6 +236,67 @@ describe('The plan for a failover', () => {
   });
 });
 
+describe('The plan for a pair', () => {
+  const pair = tree({ topology: 'ACTIVE_STANDBY' });
+  const changed = tree({ topology: 'ACTIVE_STANDBY', provisioningStatus: 'PENDING_UPDATE' });
+  const born = tree({ topology: 'ACTIVE_STANDBY', provisioningStatus: 'PENDING_CREATE' });
+  const [m, b, b2, m2] = [uuid(601), uuid(602), uuid(603), uuid(604)];
+  const up = (id: string, role: 'MASTER' | 'BACKUP', changes: Partial<SeenAmphora> = {}, outgoing = false) =>
+    serving({ confirmed: 1, agent: 'unasked', ...changes }, { id, role, outgoing });
+  const master = up(m, 'MASTER');
+  const backup = up(b, 'BACKUP');
+  const boots = (id: string, role: 'MASTER' | 'BACKUP'): SeenAmphora => {
+    const seen = booting();
+    return { ...seen, row: { ...seen.row, id, role } };
+  };
+  it.each<[string, ReturnType<typeof planned>, string[]]>([
+    ['opens both at once', planned(born, []), ['open-amphora', 'open-amphora']],
+    ['is not there before both are', planned(born, [master, boots(b, 'BACKUP')]), ['wait']],
+    ['is there when both are', planned(born, [master, backup]), ['settle']],
+    [
+      'pushes to both',
+      planned(changed, [
+        up(m, 'MASTER', { confirmed: undefined }),
+        up(b, 'BACKUP', { confirmed: undefined }),
+      ]),
+      ['push', 'push'],
+    ],
+    ['opens another for a lost one', planned(pair, [master]), ['open-amphora']],
+    ['takes changes while another is made', planned(changed, [master, boots(b, 'BACKUP')]), ['settle']],
+    [
+      'gives up what serves in no role of it',
+      planned(pair, [master, backup, serving({}, { id: uuid(605) })]),
+      ['condemn'],
+    ],
+    [
+      'is failed over from the BACKUP on',
+      planned(changed, [up(m, 'MASTER', {}, true), up(b, 'BACKUP', {}, true)]),
+      ['open-amphora'],
+    ],
+    [
+      'tells the outgoing of the new one, and takes no notice when they do not hear',
+      planned(changed, [
+        up(m, 'MASTER', { confirmed: undefined }, true),
+        up(b, 'BACKUP', { confirmed: undefined, trouble: 'deaf' }, true),
+        boots(b2, 'BACKUP'),
+      ]),
+      ['wait', 'push'],
+    ],
+    [
+      'goes on with the MASTER when the new BACKUP serves',
+      planned(changed, [up(m, 'MASTER', {}, true), up(b, 'BACKUP', {}, true), up(b2, 'BACKUP')]),
+      ['open-amphora', 'condemn'],
+    ],
+    [
+      'gives up the old MASTER last',
+      planned(changed, [up(m, 'MASTER', {}, true), up(b2, 'BACKUP'), up(m2, 'MASTER')]),
+      ['condemn'],
+    ],
+  ])('%s', (_, steps, expected) => {
+    expect(steps.toSorted()).toEqual(expected.toSorted());
+  });
+});
+
 describe('The plan for a load balancer to be deleted', () => {
   const dying = tree({ provisioningStatus: 'PENDING_DELETE' });
   it.each<[string, ReturnType<typeof planned>, string[]]>([

@@ -61,22 +61,28 @@ export interface SeenServer {
 export function plan(wanted: Wanted, seen: Seen): readonly Step[] {
   const { loadBalancer } = wanted.tree;
   if (loadBalancer.provisioningStatus === 'PENDING_DELETE') return planRemoval(wanted, seen);
-  if (loadBalancer.topology !== 'SINGLE') {
-    return [{ kind: 'refuse', reason: `The topology ${loadBalancer.topology} is not offered yet.` }];
-  }
   const { chosen, missing, outgoing, surplus } = cast(loadBalancer.topology, seen.amphorae);
   const serving = [
     ...planSurroundings(wanted, seen),
+    ...chosen.filter(({ row }) => serves(row)).flatMap((amphora) => planAmphora(wanted, seen, amphora)),
+  ];
+  const making = [
     ...missing.map((role): Step => ({ kind: 'open-amphora', role })),
-    ...chosen.flatMap((amphora) => planAmphora(wanted, seen, amphora)),
+    ...chosen.filter(({ row }) => !serves(row)).flatMap((amphora) => planAmphora(wanted, seen, amphora)),
   ];
   const leaving = [
     ...outgoing.flatMap((amphora) => planOutgoing(wanted, seen, amphora)),
     ...surplus.flatMap(planAmphoraRemoval),
   ];
-  // What is only to be cleared away holds nobody up; but a failover is over when those it was about are gone.
+  // A failover is over when those it was about are gone.
   const failingOver = seen.amphorae.some(({ row }) => row.outgoing);
-  return [...(serving.length > 0 || failingOver ? serving : planSettlement(wanted, seen)), ...leaving];
+  const settling = failingOver ? [] : planSettlement(wanted, seen);
+  // While one of a pair serves, changes come true with it first, whatever becomes of the other.
+  const served =
+    chosen.some(({ row }) => serves(row)) && loadBalancer.provisioningStatus !== 'PENDING_CREATE';
+  const order = served ? [serving, settling, making] : [[...serving, ...making], settling];
+  // What is only to be cleared away holds nobody up.
+  return [...(order.find((steps) => steps.length > 0) ?? []), ...leaving];
 }
 
 function planSurroundings({ tree }: Wanted, seen: Seen): readonly Step[] {
@@ -102,10 +108,12 @@ function planAmphora(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly
   return serves(row) ? planServing(wanted, amphora) : planBoot(wanted, seen, amphora);
 }
 
-/** It carries the traffic until another does, as it is: nobody waits for it any more. */
+/** It carries the traffic until another does; of a pair it hears of its new peers. Nobody waits for it any more. */
 function planOutgoing(wanted: Wanted, seen: Seen, amphora: SeenAmphora): readonly Step[] {
   const reason = whyLost(wanted, seen, amphora);
-  return reason === undefined ? [] : [{ kind: 'condemn', amphoraId: amphora.row.id, reason }];
+  if (reason !== undefined) return [{ kind: 'condemn', amphoraId: amphora.row.id, reason }];
+  if (amphora.row.role === 'STANDALONE') return [];
+  return planServing(wanted, amphora).filter(({ kind }) => kind === 'push');
 }
 
 /** Why the amphora will never serve (again); undefined while there is hope. */

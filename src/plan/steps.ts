@@ -31,9 +31,7 @@ export type Step =
   /** Something is under way elsewhere: look again soon. */
   | { readonly kind: 'wait'; readonly reason: string }
   /** Nothing can be done now: look again later, each time a little later. */
-  | { readonly kind: 'back-off'; readonly reason: string }
-  /** The wish itself cannot be met. */
-  | { readonly kind: 'refuse'; readonly reason: string };
+  | { readonly kind: 'back-off'; readonly reason: string };
 
 /** Names of what belongs to a load balancer in the cloud. They are how a step finds what it once made. */
 export const names = {

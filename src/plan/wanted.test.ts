@@ -156,8 +156,7 @@ describe('The guard', () => {
       ],
     });
     const guard = wantedGuard(tree);
-    const openings = 'openings' in guard ? guard.openings : [];
-    expect(openings.map(({ protocol, port, remoteCidr }) => [protocol, port, remoteCidr])).toEqual([
+    expect(guard.openings.map(({ protocol, port, remoteCidr }) => [protocol, port, remoteCidr])).toEqual([
       ['icmp', null, null],
       ['tcp', 80, null],
       ['tcp', 443, '192.0.2.0/24'],
@@ -167,6 +166,6 @@ describe('The guard', () => {
 
   it("is the user's own groups when there are any", () => {
     const tree = aTree({ loadBalancer: aLoadBalancer({ vipSgIds: [uuid(77)] }) });
-    expect(wantedGuard(tree)).toEqual({ groupIds: [uuid(77)] });
+    expect(wantedGuard(tree)).toEqual({ openings: [], groupIds: [uuid(77)] });
   });
 });

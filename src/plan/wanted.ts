@@ -17,6 +17,7 @@ import type {
   WantedMember,
   WantedPool,
   WantedTicketKeys,
+  WantedVrrp,
 } from '../wire/wanted.ts';
 import {
   listenerTls,
@@ -57,6 +58,7 @@ export interface AmphoraFacts extends SecretFacts {
   /** Undefined: nothing is logged. */
   readonly flowLog?: WantedFlowLog | undefined;
   readonly heartbeat?: WantedHeartbeat;
+  readonly vrrp?: WantedVrrp | undefined;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -106,6 +108,7 @@ export function wantedAmphora(
     ...(hasTls(tree) && { ticketKeys: facts.ticketKeys }),
     ...(facts.flowLog && { flowLog: facts.flowLog }),
     ...(facts.heartbeat && { heartbeat: facts.heartbeat }),
+    ...(facts.vrrp && { vrrp: facts.vrrp }),
   };
   return { wanted, failed };
 }

@@ -67,6 +67,8 @@ export const AmphoraSettings = Table({
   management_security_groups: Type.Array(Type.String(), { default: [] }),
   /** Whom the group `livia-mgmt` lets in to the agents: CIDRs. Default everyone on the management network. */
   controller_cidrs: Type.Array(Type.String(), { default: ['0.0.0.0/0'] }),
+  /** Seconds between two signs of life of the amphora that has the VIP, of a pair. Default 1. */
+  vrrp_advert_seconds: Seconds(1),
   /** TCP port of the agent. Default 9443. */
   agent_port: Port(9443),
 });

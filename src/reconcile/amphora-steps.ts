@@ -5,6 +5,7 @@ import type { Amphora, AmphoraRole } from '../lb/amphora.ts';
 import type { Tree } from '../lb/tree.ts';
 import { vipsOf } from '../plan/wanted.ts';
 import { names } from '../plan/steps.ts';
+import { priorities, routerId } from '../plan/vrrp.ts';
 import { bootData, flavorData } from './boot-data.ts';
 import { changed, type Context, type Run } from './context.ts';
 
@@ -25,8 +26,8 @@ export async function openAmphora({ store, log }: Context, tree: Tree, role: Amp
     certExpiration: null,
     certBusy: false,
     vrrpInterface: null,
-    vrrpId: null,
-    vrrpPriority: null,
+    vrrpId: routerId,
+    vrrpPriority: priorities[role],
     cachedZone: null,
     imageId: null,
     computeFlavor: null,

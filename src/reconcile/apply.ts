@@ -7,7 +7,7 @@ import { push } from './push.ts';
 import { settle } from './settlement.ts';
 
 /** Steps that do something; the others end the run or let it wait. */
-export type Deed = Exclude<Step, { kind: 'wait' | 'back-off' | 'refuse' }>;
+export type Deed = Exclude<Step, { kind: 'wait' | 'back-off' }>;
 
 /** Takes one step. Throws `DriverError` when the cloud does not play along. */
 export function apply(
@@ -37,7 +37,7 @@ export function apply(
     case 'adopt-server':
       return adoptServer(context, rowOf(step.amphoraId), step.serverId);
     case 'push':
-      return push(context, run, tree, rowOf(step.amphoraId));
+      return push(context, run, tree, rows, rowOf(step.amphoraId));
     case 'settle':
       return settle(context, run, tree, step.generation);
     case 'condemn':
@@ -79,9 +79,9 @@ async function ensureGuard(
 ): Promise<void> {
   const { networking, compute } = clouds;
   const { id } = tree.loadBalancer;
-  const securityGroupIds =
-    'groupIds' in guard
-      ? guard.groupIds
+  const own =
+    guard.openings.length === 0
+      ? []
       : [
           await networking.ensureSecurityGroup(
             names.securityGroup(id),
@@ -89,6 +89,7 @@ async function ensureGuard(
             guard.openings,
           ),
         ];
+  const securityGroupIds = [...guard.groupIds, ...own];
   await Promise.all(portIds.map((portId) => networking.ensurePortOpenings(portId, { securityGroupIds })));
   run.guard = guard;
   run.groupIds = securityGroupIds;

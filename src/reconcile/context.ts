@@ -47,6 +47,8 @@ export class Run {
   readonly booting = new Map<string, { readonly server: Server; readonly lookedAt: number }>();
   /** What amphorae confirmed, by id. */
   readonly confirmed = new Map<string, Confirmation>();
+  /** Whose agents were asked and had all they should, with the peers they had then. */
+  readonly content = new Map<string, readonly string[]>();
   /** Why the last push to an amphora did not go through, by id. */
   readonly troubles = new Map<string, string>();
   /** Servers whose removal was asked for. */
@@ -58,6 +60,8 @@ export class Run {
 
 export interface Confirmation {
   readonly generation: number;
+  /** The others it was told of. */
+  readonly peers: readonly string[];
   readonly report: Sighting;
   readonly failed: ReadonlyMap<string, string>;
 }

@@ -436,6 +436,125 @@ describe('A failover', () => {
   });
 });
 
+describe('A load balancer of two amphorae', () => {
+  const pairOf = async (id: string) => {
+    const rows = await scene.store.amphorae.of(id);
+    const of = (role: string) => {
+      const row = rows.find((candidate) => candidate.role === role);
+      const server = scene.cloud.servers.get(row?.computeId ?? '');
+      if (row === undefined || server === undefined) throw new Error(`there is no ${role}`);
+      return { row, server };
+    };
+    expect(rows).toHaveLength(2);
+    return { master: of('MASTER'), backup: of('BACKUP') };
+  };
+  const aPair = async (parts?: Parameters<Scene['create']>[0]): Promise<string> => {
+    const id = await scene.create(parts, { topology: 'ACTIVE_STANDBY' });
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    return id;
+  };
+
+  it('has a MASTER and a BACKUP that know of each other and carry the same', async () => {
+    const { master, backup } = await pairOf(await aPair());
+    expect(master.row).toMatchObject({ vrrpId: 1, vrrpPriority: 100, status: 'ALLOCATED' });
+    expect(backup.row).toMatchObject({ vrrpId: 1, vrrpPriority: 90, status: 'ALLOCATED' });
+    const [ofMaster, ofBackup] = [master.server.wanted, backup.server.wanted];
+    expect(ofMaster?.vrrp).toMatchObject({
+      address: master.row.vrrpIp,
+      peers: [backup.row.vrrpIp],
+      first: true,
+    });
+    expect(ofBackup?.vrrp).toMatchObject({
+      address: backup.row.vrrpIp,
+      peers: [master.row.vrrpIp],
+      first: false,
+    });
+    expect(ofMaster?.vrrp?.password).toBe(ofBackup?.vrrp?.password);
+    expect(ofMaster?.listeners).toEqual(ofBackup?.listeners);
+    for (const { row } of [master, backup]) {
+      expect(scene.cloud.ports.get(row.vrrpPortId ?? '')?.allowedAddresses).toEqual(['192.0.2.90']);
+    }
+  });
+
+  it('lets the two speak VRRP, whoever guards it', async () => {
+    const ids = [
+      await aPair(),
+      await scene.create(undefined, { topology: 'ACTIVE_STANDBY', vipSgIds: ['group of the user'] }),
+    ];
+    for (const id of ids) {
+      await scene.run(id);
+      const { master } = await pairOf(id);
+      const group = scene.cloud.groups.get(`lb-${id}`);
+      expect(group?.rules.map(({ protocol }) => protocol)).toContain('112');
+      expect(scene.cloud.ports.get(master.row.vrrpPortId ?? '')?.securityGroupIds).toContain(group?.id);
+    }
+  });
+
+  it('gets another for the one that died, and the one that lives hears of it', async () => {
+    const id = await aPair();
+    const old = await pairOf(id);
+    old.master.server.status = 'ERROR';
+    await scene.store.amphorae.save({
+      ...old.master.row,
+      updatedAt: new Date(0),
+      lastHeartbeatAt: new Date(0),
+    });
+    await scene.store.trees.setOperatingStatuses(id, new Map([[id, 'ONLINE']]));
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { master, backup } = await pairOf(id);
+    expect(backup.row.id).toBe(old.backup.row.id);
+    expect(master.row.id).not.toBe(old.master.row.id);
+    expect(backup.server.wanted?.vrrp?.peers).toEqual([master.row.vrrpIp]);
+    expect(master.server.wanted?.vrrp).toMatchObject({ peers: [backup.row.vrrpIp], first: false });
+    expect((await scene.tree(id)).loadBalancer).toMatchObject({
+      provisioningStatus: 'ACTIVE',
+      operatingStatus: 'ONLINE',
+    });
+  });
+
+  it('takes changes while there can be no second', async () => {
+    const id = await aPair();
+    const { backup } = await pairOf(id);
+    backup.server.status = 'ERROR';
+    await scene.store.amphorae.save({ ...backup.row, updatedAt: new Date(0), lastHeartbeatAt: new Date(0) });
+    scene.cloud.bootFault = 'No valid host was found';
+    await scene.change(id, (tree) => ({ ...tree, members: [] }));
+    expect(await scene.run(id)).toMatchObject({ kind: 'failed', retry: 'later' });
+    expect((await scene.tree(id)).loadBalancer.provisioningStatus).toBe('ACTIVE');
+    scene.cloud.bootFault = undefined;
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    await pairOf(id);
+  });
+
+  it('is failed over one after the other, the BACKUP first', async () => {
+    const id = await aPair();
+    const old = await pairOf(id);
+    await scene.failOver(id);
+    const removed: string[] = [];
+    const clouds = scene.cloud.clouds();
+    const compute = {
+      ...clouds.compute,
+      removeServer: async (serverId: string) => {
+        removed.push(serverId);
+        expect(
+          (await scene.store.amphorae.of(id)).filter(({ status }) => status === 'ALLOCATED').length,
+        ).toBeGreaterThan(1);
+        return clouds.compute.removeServer(serverId);
+      },
+    };
+    expect(await scene.run(id, {}, { ...scene.context, clouds: { ...clouds, compute } })).toEqual({
+      kind: 'done',
+    });
+    expect(removed).toEqual([old.backup.server.id, old.master.server.id]);
+    const { master, backup } = await pairOf(id);
+    expect(master.server.wanted?.vrrp?.peers).toEqual([backup.row.vrrpIp]);
+    expect(backup.server.wanted?.vrrp?.peers).toEqual([master.row.vrrpIp]);
+    await scene.remove(id);
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    expect(await scene.store.amphorae.of(id)).toEqual([]);
+  });
+});
+
 describe('An amphora whose settings are of another day', () => {
   it('is told those of today when it is looked at, without a change of status', async () => {
     const id = await served();

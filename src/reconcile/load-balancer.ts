@@ -67,9 +67,9 @@ async function work(key: string, context: Context, signal: AbortSignal): Promise
     const deeds = steps.filter(isDeed);
     await allOf(deeds.map((step) => apply(context, run, tree, present, step)));
 
-    const halt = steps.find((step) => step.kind === 'refuse' || step.kind === 'back-off');
+    const halt = steps.find((step) => step.kind === 'back-off');
     if (halt !== undefined) {
-      return { kind: 'failed', retry: halt.kind === 'refuse' ? 'never' : 'later', reason: halt.reason };
+      return { kind: 'failed', retry: 'later', reason: halt.reason };
     }
     if (deeds.length > 0) continue;
     const [wait] = steps.filter((step) => step.kind === 'wait');
@@ -89,7 +89,7 @@ function restOf({ failed }: Run): Rest {
 }
 
 function isDeed(step: Step): step is Deed {
-  return step.kind !== 'wait' && step.kind !== 'back-off' && step.kind !== 'refuse';
+  return step.kind !== 'wait' && step.kind !== 'back-off';
 }
 
 /** Lets all come to an end, then throws the first error: nothing goes on behind our back. */

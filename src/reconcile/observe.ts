@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { DriverError } from '../clouds/errors.ts';
 import type { Port, Server } from '../clouds/clouds.ts';
 import { type Amphora, serves } from '../lb/amphora.ts';
@@ -5,6 +6,7 @@ import { silenceLimit } from '../lb/silence.ts';
 import type { Tree } from '../lb/tree.ts';
 import { atRest, type Seen, type SeenAmphora } from '../plan/plan.ts';
 import { names } from '../plan/steps.ts';
+import { peersOf } from '../plan/vrrp.ts';
 import type { AgentStatus } from '../wire/report.ts';
 import { hasOtherSettings } from './agent-settings.ts';
 import type { Context, Run } from './context.ts';
@@ -24,7 +26,7 @@ export async function observe(
 ): Promise<Seen> {
   const [vipPort, amphorae] = await Promise.all([
     run.vipPort ?? context.clouds.networking.port(tree.loadBalancer.vipPortId),
-    Promise.all(rows.map((row) => observeAmphora(context, run, tree, row))),
+    Promise.all(rows.map((row) => observeAmphora(context, run, tree, rows, row))),
   ]);
   run.vipPort = vipPort;
   const suspects = amphorae.some((amphora) => amphora.silent && amphora.agent === 'unreachable');
@@ -40,24 +42,42 @@ export async function observe(
   };
 }
 
-function observeAmphora(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
+function observeAmphora(
+  context: Context,
+  run: Run,
+  tree: Tree,
+  rows: readonly Amphora[],
+  row: Amphora,
+): Promise<SeenAmphora> {
+  const peers = peersOf(row, rows);
   const stays = serves(row) && tree.loadBalancer.provisioningStatus !== 'PENDING_DELETE';
-  return stays ? observeServing(context, run, tree, row) : observeChanging(context, run, row);
+  return stays ? observeServing(context, run, tree, row, peers) : observeChanging(context, run, row, peers);
 }
 
-async function observeServing(context: Context, run: Run, tree: Tree, row: Amphora): Promise<SeenAmphora> {
+async function observeServing(
+  context: Context,
+  run: Run,
+  tree: Tree,
+  row: Amphora,
+  peers: readonly string[],
+): Promise<SeenAmphora> {
   const { networking } = context.clouds;
   const silent = isSilent(context, row);
   const doubtful = silent || run.troubles.has(row.id);
-  const confirmed = run.confirmed.get(row.id)?.generation;
+  const confirmed = confirmedOf(run, row, peers);
   const due = row.appliedGeneration !== tree.loadBalancer.generation || !atRest(tree);
-  const trusted = !doubtful && (due || confirmed !== undefined);
+  const content = isDeepStrictEqual(run.content.get(row.id), peers);
+  const trusted = !doubtful && (due || confirmed !== undefined || content);
   const [vrrpPort, first] = await Promise.all([
     run.vrrpPorts.get(row.id) ?? (row.vrrpPortId === null ? undefined : networking.port(row.vrrpPortId)),
     doubtful ? observeServer(context, row) : ('unwatched' as const),
   ]);
   const answer = trusted ? ('unasked' as const) : await askServing(context, row, first);
   if (vrrpPort !== undefined) run.vrrpPorts.set(row.id, vrrpPort);
+  const outdated = typeof answer === 'object' && isOutdated(context, tree, answer, peers);
+  if (typeof answer === 'object' && !outdated && generationOf(answer) === tree.loadBalancer.generation) {
+    run.content.set(row.id, peers);
+  }
   const server =
     answer === 'unreachable' && first === 'unwatched' ? await observeServer(context, row) : first;
   return {
@@ -67,12 +87,23 @@ async function observeServing(context: Context, run: Run, tree: Tree, row: Ampho
     vrrpPortId: vrrpPort?.id,
     portIds: [],
     agent: generationOf(answer),
-    outdated:
-      typeof answer === 'object' && (hasOldTicketKeys(tree, answer) || hasOtherSettings(context, answer)),
+    outdated,
     silent,
     trouble: run.troubles.get(row.id),
     confirmed,
   };
+}
+
+/** It has keys of a past period, settings of another day, or peers that are no more. */
+function isOutdated(context: Context, tree: Tree, status: AgentStatus, peers: readonly string[]): boolean {
+  const otherPeers = peers.length > 0 && !isDeepStrictEqual(status.vrrpPeers, peers);
+  return hasOldTicketKeys(tree, status) || hasOtherSettings(context, status) || otherPeers;
+}
+
+/** What it confirmed counts while it was about the peers of now. */
+function confirmedOf(run: Run, { id }: Amphora, peers: readonly string[]): number | undefined {
+  const confirmation = run.confirmed.get(id);
+  return isDeepStrictEqual(confirmation?.peers, peers) ? confirmation?.generation : undefined;
 }
 
 /** Of a server that does not run no answer is waited for. */
@@ -80,7 +111,12 @@ async function askServing(context: Context, row: Amphora, server: Server | 'gone
   return server === 'unwatched' || mayAnswer(server) ? askAgent(context, row) : 'unreachable';
 }
 
-async function observeChanging(context: Context, run: Run, row: Amphora): Promise<SeenAmphora> {
+async function observeChanging(
+  context: Context,
+  run: Run,
+  row: Amphora,
+  peers: readonly string[],
+): Promise<SeenAmphora> {
   const { networking } = context.clouds;
   const { id } = row;
   const portsOf = (
@@ -113,7 +149,7 @@ async function observeChanging(context: Context, run: Run, row: Amphora): Promis
     outdated: false,
     silent: false,
     trouble: run.troubles.get(id),
-    confirmed: run.confirmed.get(id)?.generation,
+    confirmed: confirmedOf(run, row, peers),
   };
 }
 

@@ -3,6 +3,8 @@ import type { Port } from '../clouds/clouds.ts';
 import type { Amphora } from '../lb/amphora.ts';
 import type { Tree } from '../lb/tree.ts';
 import type { Found } from '../plan/wanted-tls.ts';
+import { vrrpPassword } from '../pki/vrrp-password.ts';
+import { peersOf, wantedVrrp } from '../plan/vrrp.ts';
 import { type AmphoraFacts, neededSecrets, type SubnetFacts, vipsOf, wantedAmphora } from '../plan/wanted.ts';
 import { ensureMemberCards } from './member-cards.ts';
 import { changed, type Context, type Run } from './context.ts';
@@ -13,20 +15,37 @@ import { currentTicketKeys } from './ticket-rotation.ts';
  * Gives the amphora its tree. When it cannot be reached now, that is noted in the run: the next look tells whether it
  * is slow or lost.
  */
-export async function push(context: Context, run: Run, tree: Tree, row: Amphora): Promise<void> {
+export async function push(
+  context: Context,
+  run: Run,
+  tree: Tree,
+  rows: readonly Amphora[],
+  row: Amphora,
+): Promise<void> {
   const { clouds, store, log } = context;
   const card = run.vrrpPorts.get(row.id);
   if (card === undefined) throw new Error(`the port of amphora ${row.id} was not looked at`);
   const memberCards = await ensureMemberCards(context, tree, row, card);
-  const facts = await gatherFacts(context, run, tree, card, memberCards.wanted);
+  const vrrp = wantedVrrp(tree, row, rows, {
+    password: vrrpPassword(context.secretKey, tree.loadBalancer.id),
+    advertSeconds: context.settings.amphora.vrrp_advert_seconds,
+  });
+  const facts = { ...(await gatherFacts(context, run, tree, card, memberCards.wanted)), vrrp };
   const { wanted, failed } = wantedAmphora(tree, facts);
   try {
     const outcome = await clouds.agent.apply({ id: row.id, address: row.lbNetworkIp ?? '' }, wanted);
-    await store.amphorae.save(changed(row, { status: 'ALLOCATED', appliedGeneration: outcome.generation }));
+    await store.amphorae.save(
+      changed(row, {
+        status: 'ALLOCATED',
+        appliedGeneration: outcome.generation,
+        vrrpInterface: outcome.vipCard ?? row.vrrpInterface,
+      }),
+    );
     const refused = outcome.refused.map(({ id, reason }) => [id, reason] as const);
     for (const port of memberCards.surplus) await clouds.networking.removePort(port.id);
     run.confirmed.set(row.id, {
       generation: outcome.generation,
+      peers: peersOf(row, rows),
       report: outcome.report,
       failed: new Map([...refused, ...failed]),
     });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { FakeCompute, observed } from '../../test/fake-compute.ts';
 import { freshStore } from '../../test/database.ts';
 import { aListener, aLoadBalancer, aMember, aPool, aTree } from '../../test/trees.ts';
+import type { LoadBalancer } from '../lb/load-balancer.ts';
 import type { Outgoing, Tree } from '../lb/tree.ts';
 import { createAuthority } from '../pki/ca.ts';
 import { makeLog } from '../platform/log.ts';
@@ -25,6 +26,7 @@ export async function makeScene() {
         management_network: 'lb-mgmt-net',
         management_security_groups: [],
         controller_cidrs: ['0.0.0.0/0'],
+        vrrp_advert_seconds: 1,
         agent_port: 9443,
       },
       worker: { parallel: 4, lease_seconds: 2, build_deadline_seconds: 600, boot_deadline_seconds: 300 },
@@ -62,7 +64,10 @@ export async function makeScene() {
       };
     },
 
-    async create(parts: (loadBalancerId: string) => Partial<Tree> = withListener): Promise<string> {
+    async create(
+      parts: (loadBalancerId: string) => Partial<Tree> = withListener,
+      values: Partial<LoadBalancer> = {},
+    ): Promise<string> {
       const id = randomUUID();
       const vipPort = cloud.makePort({
         name: `octavia-lb-${id}`,
@@ -74,7 +79,7 @@ export async function makeScene() {
         adminStateUp: false,
       });
       const pending = { provisioningStatus: 'PENDING_CREATE', operatingStatus: 'OFFLINE' } as const;
-      const loadBalancer = aLoadBalancer({ id, vipPortId: vipPort.id, ...pending });
+      const loadBalancer = aLoadBalancer({ id, vipPortId: vipPort.id, ...values, ...pending });
       const refusal = await store.trees.create(aTree({ loadBalancer, ...parts(id) }));
       if (refusal !== undefined) throw new Error(refusal.text);
       return id;

@@ -99,6 +99,8 @@ export const AgentStatus = Strict({
   /** Settings it was last told. */
   heartbeat: Type.Optional(WantedHeartbeat),
   flowLog: Type.Optional(WantedFlowLog),
+  /** Of a pair: the others it was last told of. */
+  vrrpPeers: Type.Optional(Type.Array(Type.String())),
   memory: Strict({
     /** The amphora's own limit: cgroup limit, MemTotal or the instance's size, whichever is smallest. */
     limitBytes: Type.Integer(),
@@ -131,6 +133,8 @@ export const Outcome = Strict({
   /** Of a reload: why not without; of a runtime change: what was done. */
   why: Type.Optional(Type.String()),
   durationMs: Type.Integer(),
+  /** Name of its card on the VIP network. */
+  vipCard: Type.Optional(Type.String()),
   /** Listeners and pools left out, each with the reason in a sentence; the others are served. */
   refused: Type.Array(Strict({ id: Type.String(), reason: Type.String() })),
   /** Things done otherwise than wished, such as a connection limit capped by memory. */

@@ -172,6 +172,20 @@ export const WantedHeartbeat = Strict({
   intervalMs: Type.Integer({ minimum: 1 }),
 });
 
+/** The part of one amphora in a pair: keepalived then decides who has the VIPs. */
+export const WantedVrrp = Strict({
+  routerId: Type.Integer({ minimum: 1, maximum: 255 }),
+  priority: Type.Integer({ minimum: 1, maximum: 254 }),
+  /** Its own address, from which it speaks. */
+  address: Type.String({ pattern: '^[0-9a-fA-F.:]+$' }),
+  /** Addresses of the others, sorted; empty: not known now. */
+  peers: Type.Array(Type.String({ pattern: '^[0-9a-fA-F.:]+$' })),
+  password: Type.String({ pattern: '^[A-Za-z0-9]{8}$' }),
+  advertSeconds: Type.Integer({ minimum: 1 }),
+  /** Nobody had the VIPs before: it need not wait for one who has them. */
+  first: Type.Boolean(),
+});
+
 export const WantedAmphora = Strict({
   wire: Type.Literal(1),
   generation: Type.Integer({ minimum: 0 }),
@@ -191,6 +205,8 @@ export const WantedAmphora = Strict({
   /** Without it nothing is logged. */
   flowLog: Type.Optional(WantedFlowLog),
   heartbeat: Type.Optional(WantedHeartbeat),
+  /** Absent: it is alone, and has the VIPs. */
+  vrrp: Type.Optional(WantedVrrp),
 });
 
 export type CertificatePem = Static<typeof CertificatePem>;
@@ -205,5 +221,6 @@ export type WantedPool = Static<typeof WantedPool>;
 export type WantedInterface = Static<typeof WantedInterface>;
 export type WantedFlowLog = Static<typeof WantedFlowLog>;
 export type WantedHeartbeat = Static<typeof WantedHeartbeat>;
+export type WantedVrrp = Static<typeof WantedVrrp>;
 export type WantedTicketKeys = Static<typeof WantedTicketKeys>;
 export type WantedAmphora = Static<typeof WantedAmphora>;

@@ -33,11 +33,12 @@ export async function makeHttpsLoadBalancer(
   authority: TestAuthority,
   name: string,
   members: readonly { address: string; port: number }[],
+  values: object = {},
 ): Promise<HttpsLoadBalancer> {
   const subnet = await externalSubnet(service);
   const secretHref = await storeSecret(service, (await authority.issue(name)).bundle);
   const { loadbalancer } = await service.call('POST', '/v2/lbaas/loadbalancers', {
-    loadbalancer: { name, vip_subnet_id: subnet.id },
+    loadbalancer: { name, vip_subnet_id: subnet.id, ...values },
   });
   await service.active(loadbalancer.id);
   const { listener } = await service.call('POST', '/v2/lbaas/listeners', {

@@ -15,7 +15,7 @@ import { availabilityZoneData } from '../availability-zone-data.ts';
 import { created } from '../bodies.ts';
 import { networkRights } from '../caller.ts';
 import type { Created } from '../fields.ts';
-import { flavorData, topologyProblem } from '../flavor-data.ts';
+import { flavorData } from '../flavor-data.ts';
 import { authorize } from '../policy.ts';
 import { providerProblem } from '../providers.ts';
 import type { Answer, Api, ApiConfig, ApiRequest, Route } from '../request.ts';
@@ -180,8 +180,6 @@ async function kindOf(
   const meant = profile === undefined ? {} : await flavorData(api, resolved, profile.flavorData);
   if (isProblem(meant)) return meant;
   const topology = meant.loadbalancer_topology ?? api.config.deployment.topology;
-  const unbuilt = topologyProblem(resolved, topology);
-  if (unbuilt !== undefined) return unbuilt;
   const zoneData = await zoneDataOf(api, resolved, zone);
   if (isProblem(zoneData)) return zoneData;
   return {
