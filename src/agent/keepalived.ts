@@ -59,11 +59,13 @@ export function keepalivedProcess(paths: AgentPaths['keepalived'], log: Log) {
       if (vrrp.peers.length === 0) return;
       await mkdir(paths.folder, { recursive: true, mode: 0o700 });
       const place = { card: await cardName(card.mac), trackFile: paths.trackFile };
-      const text = renderKeepalived(vrrp, card, place);
-      const changed = text !== (await readFile(paths.configuration, 'utf8').catch(() => ''));
-      if (changed) await writeWhole(paths.configuration, text);
-      wanted = next;
+      const text = (first: boolean): string => renderKeepalived({ ...vrrp, first }, card, place);
+      const now = await readFile(paths.configuration, 'utf8').catch(() => '');
       const running = await pid();
+      // How it began is no reason to begin again.
+      const changed = running === undefined || ![text(true), text(false)].includes(now);
+      if (changed) await writeWhole(paths.configuration, text(vrrp.first));
+      wanted = next;
       if (running === undefined) await revive();
       else if (changed) process.kill(running, 'SIGHUP');
       watch ??= setInterval(() => {
@@ -91,7 +93,6 @@ export function keepalivedProcess(paths: AgentPaths['keepalived'], log: Log) {
     },
   };
 }
-export type Keepalived = ReturnType<typeof keepalivedProcess>;
 
 /** A zombie answers `kill -0` until its parent looks; /proc does not lie. */
 async function isKeepalived(pid: number): Promise<boolean> {

