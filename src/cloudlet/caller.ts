@@ -10,7 +10,11 @@ export interface Caller {
   readonly roles: ReadonlySet<string>;
 }
 
-/** The cloudlet's whole policy: an admin may all; others see what is their project's or shared, and need `member` to change it. */
+/**
+ * The cloudlet's whole policy: an admin may all; others see what is their project's or shared, and change it as members
+ * of the project, or as those who may make load balancers there: their users need networks too, and many have that one
+ * role alone.
+ */
 export function isAdmin(caller: Caller): boolean {
   return caller.roles.has('admin');
 }
@@ -23,9 +27,16 @@ export function requireAdmin(caller: Caller): void {
   if (!isAdmin(caller)) throw forbidden();
 }
 
-/** May change things of its own project; the project is what a new thing will belong to. */
+const membersRoles = ['member', 'load-balancer_member', 'load-balancer_admin'];
+
+/** May change things of its own project. */
+export function isMember(caller: Caller): boolean {
+  return isAdmin(caller) || membersRoles.some((role) => caller.roles.has(role));
+}
+
+/** The project of such a caller is what a new thing will belong to. */
 export function requireMember(caller: Caller): void {
-  if (!isAdmin(caller) && !caller.roles.has('member')) throw forbidden();
+  if (!isMember(caller)) throw forbidden();
 }
 
 /** The project a new thing belongs to: the wished one, which only an admin may choose freely, else the caller's. */

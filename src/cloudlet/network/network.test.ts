@@ -298,6 +298,27 @@ describe('ports', () => {
     expect(await refusal('POST', '/ports', chosen, token)).toBe('403 PolicyNotAuthorized');
   });
 
+  it.each(['load-balancer_member', 'load-balancer_admin'])(
+    'are made on networks of their own by users who have the role %s alone',
+    async (role) => {
+      const { token, projectId } = await cloud.someone('alice', role);
+      const own = await make('network', { name: 'own' }, token);
+      expect(own.project_id).toBe(projectId);
+      const range = { network_id: own.id, ip_version: 4, cidr: '10.8.0.0/24' };
+      await make('subnet', range, token);
+      expect((await make('port', { network_id: own.id }, token)).project_id).toBe(projectId);
+    },
+  );
+
+  it.each(['reader', 'load-balancer_observer', 'load-balancer_global_observer', 'load-balancer_quota_admin'])(
+    'are not made by users who have the role %s alone',
+    async (role) => {
+      const { token } = await cloud.someone('alice', role);
+      const wish = { network: { name: 'own' } };
+      expect(await refusal('POST', '/networks', wish, token)).toBe('403 PolicyNotAuthorized');
+    },
+  );
+
   it('can be made many at once, all or none', async () => {
     const wish = (address: string) => ({ network_id: network.id, fixed_ips: [{ ip_address: address }] });
     const both = await cloud.ask('POST', `${v2}/ports`, { ports: [wish('10.9.0.2'), wish('10.9.0.2')] });

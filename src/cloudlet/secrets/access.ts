@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { type Caller, isAdmin } from '../caller.ts';
+import { type Caller, isAdmin, isMember } from '../caller.ts';
 import { callerOf, param, read } from '../http.ts';
 import type { Collection } from '../records.ts';
 import { forbidden } from '../refusal.ts';
@@ -28,13 +28,13 @@ type Consumer = Readonly<Record<string, string>>;
 /** Admins, the creator, users of the access list, and members of the project unless the list shuts them out. */
 export function mayRead(caller: Caller, held: Held): boolean {
   if (isAdmin(caller) || held.acl?.users.includes(caller.userId) === true) return true;
-  if (caller.projectId !== held.project_id || !caller.roles.has('member')) return false;
+  if (caller.projectId !== held.project_id || !isMember(caller)) return false;
   return held.acl?.project_access !== false || held.creator_id === caller.userId;
 }
 
 function mayChange(caller: Caller, held: Held): boolean {
   if (isAdmin(caller)) return true;
-  if (caller.projectId !== held.project_id || !caller.roles.has('member')) return false;
+  if (caller.projectId !== held.project_id || !isMember(caller)) return false;
   return held.acl?.project_access !== false || held.creator_id === caller.userId;
 }
 
