@@ -10,7 +10,7 @@ export const flavorCapabilities: readonly {
 }[] = [
   {
     name: 'loadbalancer_topology',
-    description: 'The load balancer topology: SINGLE is one amphora, ACTIVE_STANDBY a pair.',
+    description: 'The topology of load balancers. SINGLE - one amphora. ACTIVE_STANDBY - a pair of amphorae.',
   },
   { name: 'compute_flavor', description: 'The id of the compute flavor of the amphorae.' },
   { name: 'amp_image_tag', description: 'The tag of the image of the amphorae.' },
