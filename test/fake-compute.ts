@@ -28,6 +28,7 @@ export interface FakeServer {
   readonly name: string;
   readonly userData: string;
   readonly portIds: readonly string[];
+  readonly availabilityZone: string | null;
   status: string;
   fault: string | null;
   /** Questions to its agent that go unanswered, from its birth. */
@@ -234,6 +235,7 @@ export class FakeCompute {
       name: wanted.name,
       userData: wanted.userData,
       portIds: wanted.portIds,
+      availabilityZone: wanted.availabilityZone,
       status: this.bootFault === undefined ? 'ACTIVE' : 'ERROR',
       fault: this.bootFault ?? null,
       bootsFor: this.bootsFor,
@@ -263,7 +265,7 @@ export class FakeCompute {
   #shown(server: FakeServer | undefined): Server | undefined {
     if (server === undefined) return undefined;
     const { id, name, status, fault } = server;
-    return { id, name, status, fault, availabilityZone: null, interfaces: [] };
+    return { id, name, status, fault, availabilityZone: server.availabilityZone, interfaces: [] };
   }
 
   /** The instance whose management card has the address, when its agent is up and knows itself by that id. */

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { serves } from '../lb/amphora.ts';
 import { restTree } from '../lb/settle.ts';
 import { operatingStatuses } from '../lb/rollup.ts';
 import type { Log } from '../platform/log.ts';
@@ -113,7 +114,7 @@ async function record(store: Store, report: Report): Promise<void> {
     store.trees.read(loadBalancerId),
     store.statistics.record(amphoraId, loadBalancerId, samples),
   ]);
-  if (tree === undefined || amphora.status !== 'ALLOCATED') return;
+  if (tree === undefined || !serves(amphora)) return;
   // A pending tree is on the loop's list already, and may be ahead of this report.
   if (generation !== tree.loadBalancer.generation && restTree(tree)) await store.work.mark(loadBalancerId);
   await store.trees.setOperatingStatuses(loadBalancerId, operatingStatuses(tree, report));

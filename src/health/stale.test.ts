@@ -95,6 +95,20 @@ describe('The watch over silent amphorae', () => {
     expect(watch.listeningSince.getTime()).toBeGreaterThan(now - timeoutMs);
   });
 
+  it('shows which are not replaced while many are silent, and no longer than that', async () => {
+    const [lively = '', ...ids] = await serving(6);
+    const statuses = async () =>
+      Promise.all([lively, ...ids].map(async (id) => (await store.amphorae.of(id))[0]?.status));
+    await pass(timeoutMs + 1000, [lively]);
+    expect(await statuses()).toEqual(['ALLOCATED', ...ids.map(() => 'FAILOVER_STOPPED')]);
+    const [first = '', ...others] = ids;
+    await pass(1000, [lively, ...others]);
+    expect(await statuses()).toEqual([lively, ...ids].map(() => 'ALLOCATED'));
+    expect(
+      (await store.amphorae.silentSince(new Date(now - timeoutMs))).map((row) => row.loadBalancerId),
+    ).toEqual([first]);
+  });
+
   it('has only a few looked at, in turn, when many are silent at once', async () => {
     const ids = await serving(6);
     await hear(ids);

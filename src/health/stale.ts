@@ -63,6 +63,7 @@ export class SilenceWatch {
         'so many amphorae are silent that none is replaced for it',
       );
     }
+    if (braking || this.#braking) await store.amphorae.setBrake(braking ? silent.map(({ id }) => id) : []);
     this.#braking = braking;
     for (const amphora of this.#next(silent, now, braking ? limit : silent.length)) {
       this.#pointedOut.set(amphora.id, now);

@@ -6,7 +6,7 @@ import type { Tree } from '../lb/tree.ts';
 import { vipsOf } from '../plan/wanted.ts';
 import { names } from '../plan/steps.ts';
 import { priorities, routerId } from '../plan/vrrp.ts';
-import { bootData, flavorData } from './boot-data.ts';
+import { bootData, flavorData, zoneData } from './boot-data.ts';
 import { changed, type Context, type Run } from './context.ts';
 
 /** The steps from nothing to a server that boots. */
@@ -97,7 +97,11 @@ async function managementCard({ clouds, settings: { amphora } }: Context, projec
 
 export async function bootServer(context: Context, run: Run, tree: Tree, row: Amphora): Promise<void> {
   const { clouds, store, settings, log } = context;
-  const flavor = await flavorData(context, tree.loadBalancer.flavorId);
+  const { flavorId: offered, availabilityZone } = tree.loadBalancer;
+  const [flavor, zone] = await Promise.all([
+    flavorData(context, offered),
+    zoneData(context, availabilityZone),
+  ]);
   const tag = flavor.amp_image_tag ?? settings.amphora.image_tag;
   const flavorId = flavor.compute_flavor ?? settings.amphora.compute_flavor;
   const [imageId, { userData, certExpiration }] = await Promise.all([
@@ -115,7 +119,7 @@ export async function bootServer(context: Context, run: Run, tree: Tree, row: Am
     keyName: settings.amphora.key_name ?? null,
     userData,
     portIds: portIds.filter((id) => id !== undefined),
-    availabilityZone: settings.amphora.availability_zone ?? null,
+    availabilityZone: zone.compute_zone ?? settings.amphora.availability_zone ?? null,
   });
   await store.amphorae.save(
     changed(row, {

@@ -1,3 +1,4 @@
+import type { AmphoraAvailabilityZoneData } from '../lb/availability-zone.ts';
 import type { AmphoraFlavorData } from '../lb/flavor.ts';
 import { issueAmphora } from '../pki/ca.ts';
 import { heartbeatKey } from '../pki/heartbeat-key.ts';
@@ -38,4 +39,17 @@ export async function flavorData({ store }: Context, flavorId: string | null): P
   const flavor = await store.lists.show('flavor', flavorId);
   const profile = flavor && (await store.lists.show('flavorProfile', flavor.flavorProfileId));
   return profile === undefined ? {} : (JSON.parse(profile.flavorData) as AmphoraFlavorData);
+}
+
+/** The settings of the load balancer's availability zone; empty without one. */
+export async function zoneData(
+  { store }: Context,
+  availabilityZone: string | null,
+): Promise<AmphoraAvailabilityZoneData> {
+  if (availabilityZone === null) return {};
+  const zone = await store.lists.show('availabilityZone', availabilityZone);
+  const profile = zone && (await store.lists.show('availabilityZoneProfile', zone.availabilityZoneProfileId));
+  return profile === undefined
+    ? {}
+    : (JSON.parse(profile.availabilityZoneData) as AmphoraAvailabilityZoneData);
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DriverError } from '../clouds/errors.ts';
 import { bootOf, memberSubnet } from '../../test/fake-compute.ts';
@@ -367,6 +368,20 @@ describe('A dead amphora', () => {
     const after = await serverOf(id);
     expect(after.amphora.id).toBe(amphora.id);
     expect(after.server.wanted?.generation).toBe(1);
+  });
+});
+
+describe('A load balancer in an availability zone', () => {
+  it('has its amphora in the compute zone of that', async () => {
+    const { availabilityZones } = scene.store;
+    const profile = { id: randomUUID(), name: 'p', providerName: 'amphora' };
+    await availabilityZones.createProfile({ ...profile, availabilityZoneData: '{"compute_zone": "south"}' });
+    const zone = { name: 'z', description: null, enabled: true, availabilityZoneProfileId: profile.id };
+    await availabilityZones.create(zone);
+    const id = await scene.create(undefined, { availabilityZone: 'z' });
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { amphora, server } = await serverOf(id);
+    expect([server.availabilityZone, amphora.cachedZone]).toEqual(['south', 'south']);
   });
 });
 

@@ -4,6 +4,9 @@ import type { Database } from './schema.ts';
 import type { Amphorae } from './store.ts';
 import { markForWork } from './work-queue.ts';
 
+/** As `serves` in lb. */
+const serving = ['ALLOCATED', 'FAILOVER_STOPPED'] as const;
+
 /** An amphora with status DELETED is kept as a row and hidden here as everywhere. */
 export function amphorae(db: Kysely<Database>): Amphorae {
   const present = db.selectFrom('amphorae').selectAll().where('status', '!=', 'DELETED');
@@ -56,7 +59,10 @@ export function amphorae(db: Kysely<Database>): Amphorae {
       if (!isUuid(id)) return false;
       const rows = await db
         .updateTable('amphorae')
-        .set({ lastHeartbeatAt: sql`greatest(last_heartbeat_at, ${at})` })
+        .set({
+          lastHeartbeatAt: sql`greatest(last_heartbeat_at, ${at})`,
+          status: sql`case status when 'FAILOVER_STOPPED' then 'ALLOCATED' else status end`,
+        })
         .where('id', '=', id)
         .where('status', '!=', 'DELETED')
         .returning('id')
@@ -64,9 +70,24 @@ export function amphorae(db: Kysely<Database>): Amphorae {
       return rows.length === 1;
     },
 
+    async setBrake(ids) {
+      await db
+        .updateTable('amphorae')
+        .set({
+          status: sql`case when id = any(${ids}::uuid[]) then 'FAILOVER_STOPPED' else 'ALLOCATED' end`,
+        })
+        .where((eb) =>
+          eb.or([
+            eb('status', '=', 'FAILOVER_STOPPED').and(sql<boolean>`not id = any(${ids}::uuid[])`),
+            eb('status', '=', 'ALLOCATED').and(sql<boolean>`id = any(${ids}::uuid[])`),
+          ]),
+        )
+        .execute();
+    },
+
     silentSince: (since) =>
       present
-        .where('status', '=', 'ALLOCATED')
+        .where('status', 'in', serving)
         // One that was never heard is given time from the moment it was last written.
         .where(sql<boolean>`coalesce(last_heartbeat_at, updated_at, created_at) < ${since}`)
         .orderBy('createdAt')
@@ -77,7 +98,7 @@ export function amphorae(db: Kysely<Database>): Amphorae {
       const { count } = await db
         .selectFrom('amphorae')
         .select((eb) => eb.fn.countAll<number>().as('count'))
-        .where('status', '=', 'ALLOCATED')
+        .where('status', 'in', serving)
         .executeTakeFirstOrThrow();
       return count;
     },

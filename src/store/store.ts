@@ -137,7 +137,9 @@ export interface Amphorae {
   save(amphora: Amphora): Promise<void>;
   /** Marks a heartbeat; false when the amphora is unknown. */
   heard(id: string, at: Date): Promise<boolean>;
-  /** ALLOCATED amphorae not heard of since. */
+  /** Those are FAILOVER_STOPPED from now on, all others that serve ALLOCATED. */
+  setBrake(ids: readonly string[]): Promise<void>;
+  /** Amphorae that serve and were not heard of since. */
   silentSince(since: Date): Promise<readonly Amphora[]>;
   countAllocated(): Promise<number>;
 }

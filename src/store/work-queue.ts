@@ -42,7 +42,7 @@ export function workQueue(
         select b.id::text from load_balancers b
         where b.provisioning_status <> 'DELETED' and (b.provisioning_status <> 'ACTIVE' or exists (
           select from amphorae a where a.load_balancer_id = b.id
-            and a.status <> 'DELETED' and (a.status <> 'ALLOCATED' or a.applied_generation < b.generation)))
+            and a.status <> 'DELETED' and (a.status not in ('ALLOCATED', 'FAILOVER_STOPPED') or a.applied_generation < b.generation)))
         order by b.id
         on conflict (key) do nothing
         returning pg_notify(${channel}, key)`.execute(db);
