@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../../../src/platform/run.ts';
 import { curl, eventually } from '../service.ts';
 import { expectColumns, type Row } from './client.ts';
 import { longAmphora } from './commands.ts';
@@ -70,6 +72,46 @@ export function amphoraCommands(stage: Stage): void {
       expect(await client.run('amphora stats show', '--listener', 'counted', amphora['id'])).toEqual(counted);
       expect(await client.run('listener stats show', 'counted')).toEqual(counted);
       expect(await client.run('stats show', 'lb-amphora')).toEqual(counted);
+    });
+
+    const serving = async (): Promise<string> => {
+      const rows = await stage.client.run<Row[]>(
+        ...(['amphora list', '--loadbalancer', 'lb-amphora', '--status', 'ALLOCATED'] as const),
+      );
+      expect(rows).toHaveLength(1);
+      return rows[0]?.['id'];
+    };
+
+    it('are told the settings of today, and replaced: one, or all of a load balancer', async () => {
+      const { client } = stage;
+      await client.run('amphora configure', amphora['id'], '--wait');
+      expect(await serving()).toBe(amphora['id']);
+      await client.run('amphora failover', amphora['id'], '--wait');
+      const second = await serving();
+      expect(second).not.toBe(amphora['id']);
+      expect(await client.refused('amphora show', amphora['id'])).toMatch(/404|Not found/);
+      await client.run('failover', 'lb-amphora', '--wait');
+      expect([amphora['id'], second]).not.toContain(await serving());
+      expect(await client.run('show', 'lb-amphora')).toMatchObject({
+        provisioning_status: 'ACTIVE',
+        vip_address: amphora['ha_ip'],
+      });
+      // The client asks for a name too, which amphorae do not have.
+      expect(await client.refused('amphora failover', loadBalancer)).toMatch(/\(HTTP 400\)/);
+    });
+
+    it('are deleted once they have failed, not before', async () => {
+      const { client, service } = stage;
+      const id = await serving();
+      expect(await client.refused('amphora delete', id)).toMatch(/immutable.*\(HTTP 409\)/s);
+      // Nothing on one machine makes an amphora fail for good: its row is told so.
+      await run([
+        ...['psql', '-q', '-h', join(service.stateDir, 'run/postgres'), '-U', 'livia', '-d', 'livia', '-c'],
+        `update amphorae set status = 'ERROR' where id = '${id}'`,
+      ]);
+      await client.run('amphora delete', id, '--wait');
+      await service.active(loadBalancer);
+      expect(await serving()).not.toBe(id);
     });
   });
 }

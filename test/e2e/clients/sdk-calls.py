@@ -11,7 +11,7 @@ import time
 import openstack
 from openstack.load_balancer.v2 import _proxy
 
-SECRET, SUBNET, PROJECT, WITH_FAILOVER = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "failover"
+SECRET, SUBNET, PROJECT = sys.argv[1:]
 
 conn = openstack.connect()
 proxy = conn.load_balancer
@@ -227,14 +227,13 @@ keep("listener statistics", call("get_listener_statistics", listener.id))
 amphorae = keep("amphorae", call("amphorae", loadbalancer_id=balancer.id, status="ALLOCATED"))
 amphora = keep("amphora got", call("get_amphora", amphorae[0].id))
 keep("amphora found", call("find_amphora", amphora.id))
-if WITH_FAILOVER:
-    call("configure_amphora", amphora.id)
-    call("failover_amphora", amphora.id)
-    settled()
-    after = keep("amphorae after amphora failover", call("amphorae", loadbalancer_id=balancer.id, status="ALLOCATED"))
-    call("failover_load_balancer", balancer.id)
-    settled()
-    keep("amphorae after failover", call("amphorae", loadbalancer_id=balancer.id, status="ALLOCATED"))
+call("configure_amphora", amphora.id)
+call("failover_amphora", amphora.id)
+settled()
+keep("amphorae after one failed over", call("amphorae", loadbalancer_id=balancer.id, status="ALLOCATED"))
+call("failover_load_balancer", balancer.id)
+settled()
+keep("amphorae after all failed over", call("amphorae", loadbalancer_id=balancer.id, status="ALLOCATED"))
 
 # Quotas
 keep("quota default", call("get_quota_default"))
