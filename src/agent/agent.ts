@@ -93,7 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
           );
       }
       const [current, ...old] = workers.map(({ pid }) => answers.get(pid) ?? []);
-      rows = { current: current ?? [], old: old.flat() };
+      rows = { current: (current ?? []).filter(({ proxy }) => apply.carries(proxy)), old: old.flat() };
       const next = heard(
         traffic,
         workers.map(({ pid }) => pid),

@@ -76,6 +76,8 @@ export function applier(options: ApplierOptions) {
   const { paths, files, haproxy, machine, log } = options;
   let applied: Applied | undefined;
   let budget: MemoryBudget | undefined;
+  /** What HAProxy calls the listeners and pools that are carried. */
+  let proxies: ReadonlySet<string> = new Set();
   let turn: Promise<unknown> = Promise.resolve();
   let newestGeneration = -1;
   let stopped = false;
@@ -88,13 +90,20 @@ export function applier(options: ApplierOptions) {
 
   const changer = runtimeChanger({ socket: paths.statsSocket, files, inTurn: queued, log });
 
-  function rendered(tree: WantedAmphora, atMost?: number): Made {
+  function rendered(tree: WantedAmphora, running?: number): Made {
     const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);
-    const made = memoryBudget({ ...machine, ...demandOf(tree), reservedBytes, atMost });
+    const made = memoryBudget({ ...machine, ...demandOf(tree), reservedBytes, running });
     return {
       budget: made,
       rendered: renderHaproxy(tree, made, { ...paths, user: options.user }),
     };
+  }
+
+  function serve({ budget: bounds, rendered: { sections } }: Made): void {
+    budget = bounds;
+    proxies = new Set(
+      sections.map(({ listenerId, poolId }) => (poolId === null ? listenerId : `${poolId}:${listenerId}`)),
+    );
   }
 
   async function saveServerState(next: WantedAmphora): Promise<void> {
@@ -166,13 +175,13 @@ export function applier(options: ApplierOptions) {
         }
       }
       if (loaded !== undefined) {
-        budget = loaded.made.budget;
+        serve(loaded.made);
         applied = {
           wanted,
           carried: tree,
           refused: [...refused].map(([id, reason]) => ({ id, reason })),
           warnings: [...held.warnings, ...loaded.made.rendered.warnings],
-          maxconn: budget.maxconn,
+          maxconn: loaded.made.budget.maxconn,
         };
         await writeWhole(paths.applied, JSON.stringify(applied));
         return loaded;
@@ -195,6 +204,8 @@ export function applier(options: ApplierOptions) {
   return {
     applied: (): Applied | undefined => applied,
     budget: (): MemoryBudget | undefined => budget,
+    /** Whether HAProxy is to have a frontend or backend of this name; one that went may still be there. */
+    carries: (proxy: string): boolean => proxies.has(proxy),
 
     /** Takes up what an agent before us has left. */
     async recall(): Promise<void> {
@@ -202,7 +213,7 @@ export function applier(options: ApplierOptions) {
       if (text === undefined) return;
       applied = JSON.parse(text) as Applied;
       newestGeneration = applied.wanted.generation;
-      budget = rendered(applied.carried, applied.maxconn).budget;
+      serve(rendered(applied.carried, applied.maxconn));
     },
 
     /** Throws `Superseded` for an old wish; another error when the world is not ready for it: ask again later. */

@@ -58,8 +58,11 @@ export interface BudgetInput {
     /** Sockets it binds. */
     readonly binds: number;
   }[];
-  /** Global `maxconn` of the HAProxy that runs, which cannot grow without a reload. */
-  readonly atMost?: number | undefined;
+  /**
+   * Global `maxconn` of the HAProxy that runs: it cannot grow without a reload, and need not shrink when fewer
+   * connections are wished.
+   */
+  readonly running?: number | undefined;
 }
 
 export interface MemoryBudget {
@@ -134,10 +137,10 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     limit: listener.connectionLimit > 0 ? listener.connectionLimit : defaultConnectionLimit,
   }));
   const wantedSum = wanted.reduce((sum, listener) => sum + listener.limit, 0);
-  const possible = Math.min(byMemory, byFiles, largestMaxconn, input.atMost ?? Infinity);
+  const possible = Math.min(byMemory, byFiles, largestMaxconn, input.running ?? Infinity);
   const fits = possible >= smallestMaxconn;
   const maxconn = fits
-    ? Math.max(smallestMaxconn, Math.min(possible, wantedSum || defaultConnectionLimit))
+    ? Math.max(smallestMaxconn, Math.min(possible, input.running ?? (wantedSum || defaultConnectionLimit)))
     : smallestMaxconn;
   const reason = byFiles < byMemory ? 'open files' : 'memory';
 

@@ -37,18 +37,18 @@ const tree = (
     ...more,
   });
 /** As on an amphora so large that its memory bounds nothing. */
-function rendered(wanted: WantedAmphora) {
+function rendered(wanted: WantedAmphora, running?: number) {
   const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576, threads: 1 };
-  const budget = memoryBudget({ ...machine, ...demandOf(wanted) });
+  const budget = memoryBudget({ ...machine, ...demandOf(wanted), running });
   return renderHaproxy(wanted, budget, {
     ...{ statsSocket: '/s', serverState: '/t', pingCheck: '/p', exporterSocket: '/e', metricsSocket: '/m' },
     user: null,
   });
 }
-const change = (before: WantedAmphora, after: WantedAmphora) =>
-  runtimeChange(rendered(before), rendered(after));
-const commands = (before: WantedAmphora, after: WantedAmphora) => {
-  const planned = change(before, after);
+const change = (before: WantedAmphora, after: WantedAmphora, running?: number) =>
+  runtimeChange(rendered(before, running), rendered(after, running));
+const commands = (before: WantedAmphora, after: WantedAmphora, running?: number) => {
+  const planned = change(before, after, running);
   if (planned.kind === 'reload') throw new Error(planned.why);
   return planned.commands.map((one) => ('text' in one ? one.text : `${one.replaces}: ${one.entries.join()}`));
 };
@@ -142,6 +142,40 @@ describe('certificates', () => {
   });
 });
 
+describe('what goes needs no reload', () => {
+  const two = {
+    ...tree(),
+    listeners: [1, 2].map((n) => aListener(n, { connectionLimit: 1000, defaultPoolId: id('p', n) })),
+    pools: [aPool(1), aPool(2, { members: [aMember(2)] })],
+  };
+  const other = `${id('p', 2)}:${id('l', 2)}`;
+
+  it('a listener with the pool behind it', () => {
+    const [first] = two.listeners;
+    expect(commands(two, { ...two, listeners: [first as WantedListener] }, 2000)).toEqual([
+      `disable frontend ${id('l', 2)}`,
+      `set server ${other}/${id('m', 2)} state maint`,
+      `del server ${other}/${id('m', 2)}`,
+    ]);
+  });
+
+  it('all listeners at once', () => {
+    const off = { ...two, loadBalancer: { ...two.loadBalancer, enabled: false } };
+    expect(change(two, off, 2000)).toMatchObject({
+      kind: 'runtime',
+      why: expect.stringContaining('listener closed'),
+    });
+  });
+
+  it('but one with certificates, which HAProxy would keep', () => {
+    const tls = tree({}, { protocol: 'TERMINATED_HTTPS', tls: aTls([certificate('a')]) });
+    expect(change(tls, { ...tls, listeners: [] }, 1000)).toEqual({
+      kind: 'reload',
+      why: 'a listener with certificates went',
+    });
+  });
+});
+
 describe('tables are replaced as a whole', () => {
   it('of policies: the first, another, an edit, none', () => {
     const reject = aPolicy(1, { rules: [aRule(1, { value: '/a' })] });
@@ -189,7 +223,7 @@ describe('a reload is needed', () => {
         ...tree({}, { l7Policies: [aPolicy(1, { action: 'REDIRECT_TO_POOL', redirectPoolId: id('p', 2) })] }),
         pools: [aPool(1), aPool(2)],
       },
-      'listeners or the pools behind them came or went',
+      'a listener came, or a pool behind one',
     ],
     [
       'for another CA of members, which HAProxy 2.6 takes without a word and does not use',
@@ -214,7 +248,7 @@ describe('a reload is needed', () => {
       'for a listener',
       tree(),
       { ...tree(), listeners: [aListener(1, { connectionLimit: 1000 }), aListener(2)] },
-      'listeners or the pools behind them came or went',
+      'a listener came, or a pool behind one',
     ],
     [
       'for a backup that is none any more',

@@ -1,7 +1,7 @@
 import type { RenderedHaproxy, Section } from './haproxy/render.ts';
 import { ticketKeysFile } from './haproxy/tls.ts';
 import { certificateChanges } from './runtime/files.ts';
-import { type Server, serversOf, serverChanges } from './runtime/servers.ts';
+import { removal, type Server, serversOf, serverChanges } from './runtime/servers.ts';
 import { type Command, NeedsReload, type Replacement, type Steps } from './runtime/steps.ts';
 import { tableChanges } from './runtime/tables.ts';
 
@@ -35,11 +35,18 @@ export function runtimeChange(before: RenderedHaproxy, after: RenderedHaproxy): 
     const parts: Steps[] = [];
     const backends: WantedBackend[] = [];
     const [old, now] = [partsOf(before), partsOf(after)];
-    if (old.map(({ name }) => name).join() !== now.map(({ name }) => name).join()) {
-      throw new NeedsReload('listeners or the pools behind them came or went');
+    const names = new Set(now.map(({ name }) => name));
+    const staying = old.filter(({ name }) => names.has(name));
+    if (staying.map(({ name }) => name).join() !== now.map(({ name }) => name).join()) {
+      throw new NeedsReload('a listener came, or a pool behind one');
+    }
+    for (const part of old.filter(({ name }) => !names.has(name))) {
+      parts.push(departure(part));
+      if (part.name.startsWith('backend '))
+        backends.push({ name: part.name.slice('backend '.length), servers: [] });
     }
     for (const [n, part] of now.entries()) {
-      const oldLines = old[n]?.lines ?? [];
+      const oldLines = staying[n]?.lines ?? [];
       refuseOtherLines(part.name, oldLines, part.lines);
       if (!part.name.startsWith('backend ')) continue;
       const name = part.name.slice('backend '.length);
@@ -64,6 +71,20 @@ export function runtimeChange(before: RenderedHaproxy, after: RenderedHaproxy): 
   }
 }
 
+/**
+ * A listener is closed, and a pool behind one loses its members. What is left of them, names without work, goes with
+ * the next reload; until then whoever asks HAProxy has to pass them over.
+ */
+function departure({ name, lines }: Part): Steps {
+  const [kind, own = ''] = name.split(' ');
+  if (kind === 'backend') {
+    const leaving = serversOf(lines).flatMap((server) => removal(own, server.name));
+    return { coming: [], changing: [], leaving, kinds: ['pool of a listener removed'] };
+  }
+  const leaving = [{ text: `disable frontend ${own}`, says: [] }];
+  return { coming: [], changing: [], leaving, kinds: ['listener closed'] };
+}
+
 interface Part {
   /** The head of the section; of what stands before all sections, `global`. */
   readonly name: string;
@@ -76,7 +97,7 @@ function partsOf({ text, sections }: RenderedHaproxy): Part[] {
     lines.slice(from, to).map((line) => line.trim());
   const first = sections[0]?.from ?? lines.length;
   return [
-    { name: 'global', lines: body({ from: 0, to: first - 1 }) },
+    { name: 'global', lines: body({ from: 0, to: first - 1 }).filter((line) => line !== '') },
     ...sections.map((section) => ({ name: lines[section.from - 1] ?? '', lines: body(section) })),
   ];
 }

@@ -54,6 +54,8 @@ export function certificateChanges(before: Files, after: Files): Steps {
   }
   for (const path of before.keys()) {
     if (after.has(path) || kindOf(path) !== 'cert') continue;
+    // HAProxy holds on to the certificates of a listener that it has closed.
+    if (path.startsWith('listeners/')) throw new NeedsReload('a listener with certificates went');
     leaving.push({ text: `del ssl cert ${path}`, says: ['deleted!'] });
   }
   return { coming, changing, leaving, kinds };
