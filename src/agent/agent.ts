@@ -109,9 +109,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const changes = pastChanges();
   const peak = reloadPeak();
-  const surroundings = { paths, files, haproxy, machine, user, ensureLinks, claimVips, udp, peak, log };
+  const surroundings = { paths, files, haproxy, machine, version, user, udp, peak, log };
   const apply = applier({
-    ...surroundings,
+    ...{ ...surroundings, ensureLinks, claimVips },
     beforeChange: hear,
     revived: () => keepalived.track(true),
   });

@@ -4,6 +4,7 @@ import { demandOf } from '../plan/haproxy/demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from '../plan/haproxy/render.ts';
 import { keepalivedBytes } from '../plan/keepalived.ts';
 import { type MemoryBudget, memoryBudget } from '../plan/memory-budget.ts';
+import { abilitiesOf } from '../plan/runtime/abilities.ts';
 import { streamPart } from '../plan/udp/datagrams.ts';
 import { writeWhole } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
@@ -56,6 +57,8 @@ export interface ApplierOptions {
   readonly files: ConfigurationFiles;
   readonly haproxy: HaproxyProcess;
   readonly machine: Machine;
+  /** Of HAProxy. */
+  readonly version: string;
   readonly user: { readonly name: string; readonly group: string } | null;
   /** Makes cards, own addresses and routes so. */
   readonly ensureLinks: (wanted: WantedAmphora) => Promise<void>;
@@ -88,7 +91,13 @@ export function applier(options: ApplierOptions) {
     return mine;
   };
 
-  const changer = runtimeChanger({ socket: paths.statsSocket, files, inTurn: queued, log });
+  const changer = runtimeChanger({
+    socket: paths.statsSocket,
+    abilities: abilitiesOf(options.version),
+    files,
+    inTurn: queued,
+    log,
+  });
 
   function rendered(tree: WantedAmphora, running?: number): Made {
     const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);

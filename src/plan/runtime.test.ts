@@ -15,6 +15,7 @@ import {
 import { demandOf } from './haproxy/demand.ts';
 import { renderHaproxy } from './haproxy/render.ts';
 import { memoryBudget } from './memory-budget.ts';
+import { abilitiesOf } from './runtime/abilities.ts';
 import { runtimeChange } from './runtime.ts';
 
 const backend = `${id('p', 1)}:${id('l', 1)}`;
@@ -45,8 +46,8 @@ function rendered(wanted: WantedAmphora, running?: number) {
     user: null,
   });
 }
-const change = (before: WantedAmphora, after: WantedAmphora, running?: number) =>
-  runtimeChange(rendered(before, running), rendered(after, running));
+const change = (before: WantedAmphora, after: WantedAmphora, running?: number, version = '2.6.12') =>
+  runtimeChange(rendered(before, running), rendered(after, running), abilitiesOf(version));
 const commands = (before: WantedAmphora, after: WantedAmphora, running?: number) => {
   const planned = change(before, after, running);
   if (planned.kind === 'reload') throw new Error(planned.why);
@@ -271,6 +272,18 @@ describe('a reload is needed', () => {
   ])('%s', (_, before, after, why) => {
     const planned = change(before, after);
     expect(planned).toMatchObject({ kind: 'reload', why: expect.stringContaining(why) });
+  });
+
+  it('of HAProxy 3.0 no longer for a member that gets a cookie', () => {
+    const [before, after] = [{ members: [] }, {}].map((more) =>
+      tree({ sessionPersistence: cookies, ...more }),
+    );
+    const planned = change(before as WantedAmphora, after as WantedAmphora, undefined, '3.0.5-8e879a5');
+    expect(planned).toMatchObject({ kind: 'runtime' });
+    expect(JSON.stringify(planned)).toContain(` cookie ${id('m', 1)}`);
+    for (const version of ['2.8.3', 'unknown']) {
+      expect(change(before as WantedAmphora, after as WantedAmphora, undefined, version).kind).toBe('reload');
+    }
   });
 
   it('and what is said of it holds nothing that a user wrote', () => {

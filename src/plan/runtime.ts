@@ -2,6 +2,7 @@ import type { RenderedHaproxy, Section } from './haproxy/render.ts';
 import { ticketKeysFile } from './haproxy/tls.ts';
 import { certificateChanges } from './runtime/files.ts';
 import { removal, type Server, serversOf, serverChanges } from './runtime/servers.ts';
+import type { Abilities } from './runtime/abilities.ts';
 import { type Command, NeedsReload, type Replacement, type Steps } from './runtime/steps.ts';
 import { tableChanges } from './runtime/tables.ts';
 
@@ -30,7 +31,11 @@ const mostCommands = 4000;
  * From one configuration of HAProxy to another without a reload, if there is a way. It compares what was rendered,
  * not what was wanted: a line that nobody here knows makes a reload, so nothing can be forgotten.
  */
-export function runtimeChange(before: RenderedHaproxy, after: RenderedHaproxy): RuntimeChange {
+export function runtimeChange(
+  before: RenderedHaproxy,
+  after: RenderedHaproxy,
+  abilities: Abilities,
+): RuntimeChange {
   try {
     const parts: Steps[] = [];
     const backends: WantedBackend[] = [];
@@ -50,7 +55,7 @@ export function runtimeChange(before: RenderedHaproxy, after: RenderedHaproxy): 
       refuseOtherLines(part.name, oldLines, part.lines);
       if (!part.name.startsWith('backend ')) continue;
       const name = part.name.slice('backend '.length);
-      const changes = serverChanges(name, oldLines, part.lines);
+      const changes = serverChanges(name, oldLines, part.lines, abilities);
       if (changes === undefined) continue;
       parts.push(changes);
       backends.push({ name, servers: serversOf(part.lines) });

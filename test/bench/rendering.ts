@@ -16,6 +16,7 @@ import { settled } from '../../src/lb/settle.ts';
 import type { Tree } from '../../src/lb/tree.ts';
 import { wantedAmphora } from '../../src/plan/wanted.ts';
 import { checkWithHaproxy, render } from '../../src/plan/haproxy/wanted.fixture.ts';
+import { abilitiesOf } from '../../src/plan/runtime/abilities.ts';
 import { runtimeChange } from '../../src/plan/runtime.ts';
 import { WantedAmphora } from '../../src/wire/wanted.ts';
 import { bigTree, cardFacts } from './big-tree.ts';
@@ -104,7 +105,7 @@ for (const members of sizes) {
   );
   note(
     'two configurations compared, one weight differs',
-    cpuMs(() => runtimeChange(rendered, oneChanged)),
+    cpuMs(() => runtimeChange(rendered, oneChanged, abilitiesOf('2.6.12'))),
   );
   note(
     'POST member decided',

@@ -1,4 +1,5 @@
 import { type RenderedHaproxy } from '../../plan/haproxy/render.ts';
+import type { Abilities } from '../../plan/runtime/abilities.ts';
 import { runtimeChange } from '../../plan/runtime.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ConfigurationFiles } from '../haproxy/files.ts';
@@ -9,6 +10,7 @@ const dismissEveryMs = 1000;
 export interface ChangerOptions {
   readonly socket: string;
   readonly files: ConfigurationFiles;
+  readonly abilities: Abilities;
   /** Does a piece of work when no wish is under way. */
   readonly inTurn: (work: () => Promise<void>) => Promise<void>;
   readonly log: Log;
@@ -21,7 +23,7 @@ export type Attempt =
   | { readonly change: 'reload'; readonly why: string };
 
 /** Changes a HAProxy that serves without a reload. All methods but `stop` are for one caller at a time. */
-export function runtimeChanger({ socket, files, inTurn, log }: ChangerOptions) {
+export function runtimeChanger({ socket, files, abilities, inTurn, log }: ChangerOptions) {
   let leavers: readonly Leaver[] = [];
   let timer: NodeJS.Timeout | undefined;
 
@@ -49,7 +51,7 @@ export function runtimeChanger({ socket, files, inTurn, log }: ChangerOptions) {
       }
       const fingerprint = files.fingerprint(after);
       if (fingerprint === files.fingerprint(before)) return { change: 'none' };
-      const planned = runtimeChange(before, after);
+      const planned = runtimeChange(before, after, abilities);
       if (planned.kind === 'reload') return { change: 'reload', why: planned.why };
       const version = await files.write(after, 'taken');
       try {

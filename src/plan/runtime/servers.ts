@@ -1,3 +1,4 @@
+import type { Abilities } from './abilities.ts';
 import { type Command, NeedsReload, type Steps } from './steps.ts';
 
 /** A server as its line says and as `show servers state` tells it. */
@@ -38,6 +39,7 @@ export function serverChanges(
   backend: string,
   before: readonly string[],
   after: readonly string[],
+  abilities: Abilities,
 ): Steps | undefined {
   const [old, now] = [serverLines(before), serverLines(after)];
   const shared =
@@ -49,7 +51,7 @@ export function serverChanges(
   for (const server of now.values()) {
     const was = old.get(server.name);
     if (was === undefined) {
-      coming.push(...addition(backend, server, shared));
+      coming.push(...addition(backend, server, shared, abilities));
       kinds.push('server added');
       continue;
     }
@@ -82,10 +84,16 @@ function* alterations(backend: string, was: ServerLine, now: ServerLine): Genera
 }
 
 /** A server that is added inherits nothing from `default-server`, and is down until it is enabled. */
-function addition(backend: string, server: ServerLine, shared: string): Command[] {
+function addition(
+  backend: string,
+  server: ServerLine,
+  shared: string,
+  { serversWithCookie }: Abilities,
+): Command[] {
   const words = `${shared}${server.options}`;
-  // HAProxy 2.6 takes no cookie of a server that is added; quotes mean something else on the socket.
-  if (/ cookie /.test(server.options)) throw new NeedsReload('a server added to cookie persistence');
+  if (!serversWithCookie && / cookie /.test(server.options))
+    throw new NeedsReload('a server added to cookie persistence');
+  // Quotes mean something else on the socket.
   if (/['\\;]/.test(words)) throw new NeedsReload('options that need quotes of a server added');
   const path = `${backend}/${server.name}`;
   return [
