@@ -53,6 +53,18 @@ describe('an amphora', () => {
     expect(await store.lists.show('amphora', amphora.id)).toEqual(changed);
   });
 
+  it('stays marked for a failover that was asked for while the loop worked with an older copy', async () => {
+    const loadBalancerId = await loadBalancer();
+    const [amphora, other] = [await saved({ loadBalancerId }), await saved({ loadBalancerId })];
+    await store.trees.change(loadBalancerId, (tree) => {
+      if (tree === undefined) throw new Error('gone');
+      return { tree: { ...tree }, answer: undefined, outgoing: [amphora.id] };
+    });
+    await store.amphorae.save({ ...amphora, appliedGeneration: 9 });
+    expect((await store.amphorae.get(amphora.id))?.outgoing).toBe(true);
+    expect((await store.amphorae.get(other.id))?.outgoing).toBe(false);
+  });
+
   it('keeps a heartbeat that came while the loop worked with an older copy', async () => {
     const amphora = await saved({ loadBalancerId: await loadBalancer() });
     const now = new Date();
