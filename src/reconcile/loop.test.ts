@@ -84,8 +84,9 @@ describe('A loop', () => {
 
   it('takes over from one that died with a key in its hands', async () => {
     const id = await scene.create();
-    const [claim] = await scene.store.work.claim('dead', 1, 300);
-    expect(claim?.key).toBe(id);
+    // What the loop of the test before could not end may be on the queue too.
+    const claims = await scene.store.work.claim('dead', 100, 300);
+    expect(claims.map(({ key }) => key)).toContain(id);
     await start();
     await until(active(id));
   });
@@ -95,8 +96,8 @@ describe('A loop', () => {
     const id = await scene.create();
     const slow =
       (owner: string): LoopOptions['run'] =>
-      async () => {
-        runs.push(owner);
+      async (key) => {
+        if (key === id) runs.push(owner);
         await sleep(1500);
         return { kind: 'done' };
       };
