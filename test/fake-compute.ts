@@ -61,10 +61,21 @@ const managementSubnet: Subnet = {
   cidr: '10.0.0.0/16',
   gatewayIp: '10.0.0.1',
 };
+/** A network that a zone may name for the management of its amphorae. */
+export const zoneManagementNetwork = uuid(2003);
+const zoneManagementSubnet: Subnet = {
+  id: uuid(2004),
+  networkId: zoneManagementNetwork,
+  ipVersion: 4,
+  cidr: '10.9.0.0/24',
+  gatewayIp: '10.9.0.1',
+};
+const managementSubnets = [managementSubnet, zoneManagementSubnet];
 
 const prefixes: Readonly<Record<string, string>> = {
   [vipSubnet.id]: '192.0.2',
   [memberSubnet.id]: '198.51.100',
+  [zoneManagementSubnet.id]: '10.9.0',
 };
 
 /**
@@ -96,10 +107,14 @@ export class FakeCompute {
         },
       },
       networking: {
-        networkId: async (idOrName) => (idOrName === 'lb-mgmt-net' ? managementNetwork : undefined),
-        subnet: async (id) => [vipSubnet, managementSubnet, memberSubnet].find((subnet) => subnet.id === id),
+        networkId: async (idOrName) =>
+          idOrName === 'lb-mgmt-net'
+            ? managementNetwork
+            : managementSubnets.find(({ networkId }) => networkId === idOrName)?.networkId,
+        subnet: async (id) =>
+          [vipSubnet, ...managementSubnets, memberSubnet].find((subnet) => subnet.id === id),
         subnetsOf: async (networkId) =>
-          [vipSubnet, managementSubnet].filter((subnet) => subnet.networkId === networkId),
+          [vipSubnet, ...managementSubnets].filter((subnet) => subnet.networkId === networkId),
         port: async (id) => this.ports.get(id),
         ensurePort: async (port) =>
           [...this.ports.values()].find(
@@ -152,7 +167,9 @@ export class FakeCompute {
   }
 
   makePort(port: NewPort): FakePort {
-    const fixedIps = port.fixedIps.length > 0 ? port.fixedIps : [{ subnetId: managementSubnet.id }];
+    const management = managementSubnets.find(({ networkId }) => networkId === port.networkId);
+    const fixedIps =
+      port.fixedIps.length > 0 ? port.fixedIps : [{ subnetId: (management ?? managementSubnet).id }];
     const made: FakePort = {
       id: randomUUID(),
       name: port.name,
@@ -272,7 +289,7 @@ export class FakeCompute {
   #answering({ id, address }: { id: string; address: string }): FakeServer {
     const port = [...this.ports.values()].find(
       (candidate) =>
-        candidate.networkId === managementNetwork &&
+        managementSubnets.some(({ networkId }) => networkId === candidate.networkId) &&
         candidate.fixedIps.some((ip) => ip.ipAddress === address),
     );
     const server = this.servers.get(port?.deviceId ?? '');

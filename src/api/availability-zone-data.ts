@@ -36,22 +36,24 @@ export async function availabilityZoneData(
 ): Promise<AmphoraAvailabilityZoneData | Problem> {
   const data = readProfileData(known, provider, text);
   if (isProblem(data)) return data;
-  const { compute_zone: zone, valid_vip_networks: networks = [] } = data as AmphoraAvailabilityZoneData;
-  const wrong = notYet(provider, data);
-  if (wrong !== undefined) return wrong;
+  const {
+    compute_zone: zone,
+    volume_zone: volumeZone,
+    management_network: management,
+    valid_vip_networks: networks = [],
+  } = data as AmphoraAvailabilityZoneData;
+  if (volumeZone !== undefined) {
+    return unsupported(provider, 'volume_zone is not supported yet: amphorae have no volumes.');
+  }
   if (zone !== undefined && !(await api.compute.availabilityZoneExists(zone))) {
     return unsupported(provider, `compute_zone ${zone} is not known to the compute service.`);
   }
-  for (const network of networks) {
+  const named: [string, string][] = networks.map((network) => ['valid_vip_networks', network]);
+  if (management !== undefined) named.unshift(['management_network', management]);
+  for (const [name, network] of named) {
     if ((await api.networking.networkId(network)) !== network) {
-      return unsupported(provider, `valid_vip_networks: there is no network ${network}.`);
+      return unsupported(provider, `${name}: there is no network ${network}.`);
     }
   }
   return data;
-}
-
-/** Legal, and not built so far: management networks of zones, and volumes, which amphorae do not have. */
-function notYet(provider: string, data: AmphoraAvailabilityZoneData): Problem | undefined {
-  const name = (['volume_zone', 'management_network'] as const).find((key) => data[key] !== undefined);
-  return name && unsupported(provider, `${name} is not supported yet.`);
 }

@@ -87,7 +87,7 @@ describe('An availability zone', () => {
     [{ availability_zone_data: '{"valid_vip_networks": "a"}' }, 501, 'valid_vip_networks'],
     [{ availability_zone_data: '{"valid_vip_networks": ["gone"]}' }, 501, 'gone'],
     [{ availability_zone_data: '{"volume_zone": "nova"}' }, 501, 'not supported yet'],
-    [{ availability_zone_data: '{"management_network": "n"}' }, 501, 'not supported yet'],
+    [{ availability_zone_data: '{"management_network": "gone"}' }, 501, 'gone'],
     [{ provider_name: 'f5' }, 400, 'f5'],
     [{ availability_zone_data: null }, 400, 'availability_zone_data'],
   ])('has no profile with %j', async (values, status, text) => {

@@ -49,7 +49,7 @@ export async function ensurePorts(context: Context, run: Run, tree: Tree, row: A
   const vips = vipsOf(loadBalancer, run.vipPort?.fixedIps ?? []);
   const common = { deviceId: '', deviceOwner: '', projectId, adminStateUp: true };
   const [managementPort, vrrpPort] = await Promise.all([
-    managementCard(context, projectId).then((card) =>
+    managementCard(context, projectId, loadBalancer.availabilityZone).then((card) =>
       networking.ensurePort({ ...common, ...card, name: names.managementPort(row.id) }),
     ),
     networking.ensurePort({
@@ -72,15 +72,19 @@ export async function ensurePorts(context: Context, run: Run, tree: Tree, row: A
   );
 }
 
-async function managementCard({ clouds, settings: { amphora } }: Context, projectId: string) {
+async function managementCard(context: Context, projectId: string, availabilityZone: string | null) {
+  const { clouds, settings } = context;
+  const { amphora } = settings;
   const openings: SecurityRule[] = amphora.controller_cidrs.map((remoteCidr) => ({
     protocol: 'tcp',
     port: amphora.agent_port,
     ipVersion: remoteCidr.includes(':') ? 6 : 4,
     remoteCidr,
   }));
+  const zone = await zoneData(context, availabilityZone);
+  const network = zone.management_network ?? amphora.management_network;
   const [networkId, securityGroupIds] = await Promise.all([
-    clouds.networking.networkId(amphora.management_network),
+    clouds.networking.networkId(network),
     amphora.management_security_groups.length > 0
       ? amphora.management_security_groups
       : clouds.networking
@@ -88,9 +92,7 @@ async function managementCard({ clouds, settings: { amphora } }: Context, projec
           .then((groupId) => [groupId]),
   ]);
   if (networkId === undefined) {
-    throw new DriverError(`There is no network ${amphora.management_network} for the amphorae.`, {
-      retry: 'never',
-    });
+    throw new DriverError(`There is no network ${network} for the amphorae.`, { retry: 'never' });
   }
   return { networkId, fixedIps: [], securityGroupIds };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DriverError } from '../clouds/errors.ts';
-import { bootOf, memberSubnet } from '../../test/fake-compute.ts';
+import { bootOf, memberSubnet, zoneManagementNetwork } from '../../test/fake-compute.ts';
 import { uuid } from '../../test/trees.ts';
 import type { Tree } from '../lb/tree.ts';
 import type { Context } from './context.ts';
@@ -372,16 +372,30 @@ describe('A dead amphora', () => {
 });
 
 describe('A load balancer in an availability zone', () => {
-  it('has its amphora in the compute zone of that', async () => {
+  async function inZone(data: object): Promise<string> {
     const { availabilityZones } = scene.store;
-    const profile = { id: randomUUID(), name: 'p', providerName: 'amphora' };
-    await availabilityZones.createProfile({ ...profile, availabilityZoneData: '{"compute_zone": "south"}' });
-    const zone = { name: 'z', description: null, enabled: true, availabilityZoneProfileId: profile.id };
+    const id = randomUUID();
+    const profile = { id, name: 'p', providerName: 'amphora', availabilityZoneData: JSON.stringify(data) };
+    await availabilityZones.createProfile(profile);
+    const zone = { name: id, description: null, enabled: true, availabilityZoneProfileId: id };
     await availabilityZones.create(zone);
-    const id = await scene.create(undefined, { availabilityZone: 'z' });
+    return scene.create(undefined, { availabilityZone: id });
+  }
+
+  it('has its amphora in the compute zone of that', async () => {
+    const id = await inZone({ compute_zone: 'south' });
     expect(await scene.run(id)).toEqual({ kind: 'done' });
     const { amphora, server } = await serverOf(id);
     expect([server.availabilityZone, amphora.cachedZone]).toEqual(['south', 'south']);
+  });
+
+  it('has its amphora on the management network of that', async () => {
+    const id = await inZone({ management_network: zoneManagementNetwork });
+    expect(await scene.run(id)).toEqual({ kind: 'done' });
+    const { amphora, server } = await serverOf(id);
+    const port = scene.cloud.ports.get(server.portIds[0] ?? '');
+    expect(port?.networkId).toBe(zoneManagementNetwork);
+    expect(amphora.lbNetworkIp).toMatch(/^10\.9\./);
   });
 });
 
