@@ -125,7 +125,10 @@ function header(rule: WantedL7Rule, name: string): string | undefined {
     { begin: `(?<=\\n${name}:\\x20|,|,\\x20)`, end: `(?=${blanks}[,\\r])`, outside: '\\r\\n' },
     `${blanks}[,\\r]`,
   );
-  return body && `[\\s\\S]*?\\n${name}:\\x20(?:[^\\r\\n]*,${blanks})?${body}`;
+  // The others look over what is before them anyway: both would try every pair of places, and a client could send a
+  // header of thousands of commas.
+  const first = rule.compareType === 'EQUAL_TO' || rule.compareType === 'STARTS_WITH';
+  return body && `[\\s\\S]*?\\n${name}:\\x20${first ? `(?:[^\\r\\n]*,${blanks})?` : ''}${body}`;
 }
 
 /** From the begin of a field; `end` is what follows it. */
