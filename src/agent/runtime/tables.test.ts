@@ -133,29 +133,29 @@ describe('a request made to be dear', () => {
       aPolicy(n + 100, {
         rules: [
           aRule(n + 100, {
-            ...{ type: n % 2 ? 'COOKIE' : 'HEADER', key: n % 2 ? 'c' : 'X-Tier' },
-            ...{ compareType: compareTypes[n % 5] ?? 'CONTAINS', value: `gold${n}` },
+            ...{ type: n < 20 ? 'COOKIE' : 'HEADER', key: n < 20 ? 'c' : 'X-Tier' },
+            ...{ compareType: compareTypes[n % 5] ?? 'CONTAINS', value: `zz${n}` },
           }),
         ],
       }),
     );
     expect((await put(policies)).refused).toEqual([]);
     const before = await spentSeconds();
-    for (const header of [',', ', ', ' ', 'gold', 'gold,', ' gold']) {
+    for (const header of [',', ', ', ' ', 'z', 'z,', ' z']) {
       const headers = { 'X-Tier': `a${header.repeat(13_000 / header.length)}a` };
       const asked = request({ host: '127.0.0.1', port, headers, agent: false }).end();
       const [answer] = (await once(asked, 'response')) as [IncomingMessage];
       answer.resume();
       expect(answer.statusCode).toBe(200);
     }
-    for (const cookie of ['c=;', 'c=gold;', ';', 'c=gold, ']) {
+    for (const cookie of ['c=;', 'c=z;', ';', 'c=z, ']) {
       const headers = { cookie: cookie.repeat(13_000 / cookie.length) };
       const asked = request({ host: '127.0.0.1', port, headers, agent: false }).end();
       const [answer] = (await once(asked, 'response')) as [IncomingMessage];
       answer.resume();
       expect(answer.statusCode).toBe(200);
     }
-    // Ten requests past a hundred policies. Where every comma was looked on from, one was seven seconds.
-    expect((await spentSeconds()) - before).toBeLessThan(3);
+    // Ten requests past a hundred policies: over four seconds where every pair of places was tried.
+    expect((await spentSeconds()) - before).toBeLessThan(2);
   });
 });
