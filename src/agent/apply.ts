@@ -283,4 +283,3 @@ export function applier(options: ApplierOptions) {
     },
   };
 }
-export type Applier = ReturnType<typeof applier>;
