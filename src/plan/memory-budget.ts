@@ -24,7 +24,8 @@ const stickTableBytes = 2.5 * miB;
 
 /** Enough for TLS 1.2 clients without tickets; everyone else resumes by ticket and needs no cache. */
 const cacheSize = 20_000;
-const defaultConnectionLimit = 50_000;
+/** Of a listener that names none, where the deployment does not say it. */
+export const defaultConnectionLimit = 50_000;
 const largestMaxconn = 1_000_000;
 /** Below this an amphora is of no use to anyone. */
 const smallestMaxconn = 100;

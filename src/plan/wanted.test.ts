@@ -47,6 +47,18 @@ describe('What is wanted of an amphora', () => {
     ]);
   });
 
+  it('has the connection limit of the deployment where a listener names none, but for datagrams', () => {
+    const limits = (protocol: 'HTTP' | 'UDP', connectionLimit: number | null, ofDeployment: number) => {
+      const tree = replace(aFullTree(), 'listeners', uuid(2), { protocol, connectionLimit });
+      return want(tree, { defaultConnectionLimit: ofDeployment }).wanted.listeners[0]?.connectionLimit;
+    };
+    expect(limits('HTTP', -1, 2000)).toBe(2000);
+    expect(limits('HTTP', null, 2000)).toBe(2000);
+    expect(limits('HTTP', 300, 2000)).toBe(300);
+    expect(limits('HTTP', -1, 50_000)).toBe(-1);
+    expect(limits('UDP', -1, 2000)).toBe(-1);
+  });
+
   it('leaves out what is disabled or to be deleted, and whoever points there', () => {
     const tree = replace(aFullTree(), 'pools', uuid(3), { adminStateUp: false });
     const redirecting = replace(tree, 'l7Policies', uuid(6), {

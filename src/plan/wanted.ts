@@ -19,6 +19,7 @@ import type {
   WantedTicketKeys,
   WantedVrrp,
 } from '../wire/wanted.ts';
+import { defaultConnectionLimit } from './memory-budget.ts';
 import {
   listenerTls,
   poolTls,
@@ -59,6 +60,8 @@ export interface AmphoraFacts extends SecretFacts {
   readonly flowLog?: WantedFlowLog | undefined;
   readonly heartbeat?: WantedHeartbeat;
   readonly vrrp?: WantedVrrp | undefined;
+  /** Of listeners that name none; undefined: as agents take it. */
+  readonly defaultConnectionLimit?: number | undefined;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -161,18 +164,26 @@ function vipInterface(facts: AmphoraFacts): WantedInterface {
   };
 }
 
+/** -1: as many as agents take for that. UDP and SCTP know no default. */
+function connectionLimitOf({ connectionLimit, protocol }: Listener, facts: AmphoraFacts): number {
+  if (connectionLimit !== null && connectionLimit > 0) return connectionLimit;
+  const ofDeployment = facts.defaultConnectionLimit ?? defaultConnectionLimit;
+  const datagrams = protocol === 'UDP' || protocol === 'SCTP';
+  return datagrams || ofDeployment === defaultConnectionLimit ? -1 : ofDeployment;
+}
+
 function wantedListener(
   tree: Tree,
   listener: Listener,
   poolIds: ReadonlySet<string>,
-  facts: SecretFacts,
+  facts: AmphoraFacts,
 ): WantedListener {
   const { defaultPoolId } = listener;
   return {
     id: listener.id,
     protocol: listener.protocol,
     port: listener.protocolPort,
-    connectionLimit: listener.connectionLimit ?? -1,
+    connectionLimit: connectionLimitOf(listener, facts),
     defaultPoolId: defaultPoolId !== null && poolIds.has(defaultPoolId) ? defaultPoolId : null,
     insertHeaders: { ...listener.insertHeaders },
     timeoutClientData: listener.timeoutClientData,

@@ -109,6 +109,8 @@ export const LoadBalancingSettings = Table({
   default_listener_alpn_protocols: AlpnProtocols,
   /** In the order of preference. Default h2, http/1.1, http/1.0. */
   default_pool_alpn_protocols: AlpnProtocols,
+  /** Connections of a listener that says -1; what memory does not allow is capped all the same. Default 50000. */
+  default_connection_limit: Type.Integer({ minimum: 1, default: 50_000 }),
   /** Milliseconds a client may be silent. Default 50000. */
   timeout_client_data: Milliseconds(50_000),
   /** Milliseconds to connect to a member. Default 5000. */

@@ -4,6 +4,7 @@ import type { Sighting } from '../lb/rollup.ts';
 import type { Authority } from '../pki/ca.ts';
 import type { Guard } from '../plan/guard.ts';
 import type { Log } from '../platform/log.ts';
+import type { LoadBalancingSettings } from '../platform/api-settings.ts';
 import type {
   AmphoraSettings,
   FlowLogSettings,
@@ -24,6 +25,7 @@ export interface Context {
     readonly worker: WorkerSettings;
     readonly health: HealthSettings;
     readonly flow_logs: FlowLogSettings;
+    readonly load_balancing: Pick<LoadBalancingSettings, 'default_connection_limit'>;
   };
   readonly log: Log;
   /** Since when heartbeats have been listened to without a gap: silence before that says nothing. */

@@ -84,7 +84,9 @@ async function gatherFacts(
   ]);
   const ticketKeys = currentTicketKeys(context, tree);
   const settings = agentSettings(context);
-  return { card, memberCards, vips, subnets, certificates, texts, ticketKeys, ...settings };
+  const { default_connection_limit: defaultConnectionLimit } = context.settings.load_balancing;
+  const secretsFound = { certificates, texts, ticketKeys };
+  return { card, memberCards, vips, subnets, ...secretsFound, ...settings, defaultConnectionLimit };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {
