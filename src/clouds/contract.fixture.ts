@@ -107,8 +107,10 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
 
     it('read the PEM text of a CA', async () => {
       const ref = await ground.storeSecret(Buffer.from(pems.certificate), 'text/plain');
-      expect(await clouds.secrets.text(ref, ground.caller.token)).toBe(pems.certificate);
-      expect(await clouds.secrets.text(ref)).toBe(pems.certificate);
+      // Barbican keeps no blanks at the end.
+      const text = pems.certificate.trimEnd();
+      expect((await clouds.secrets.text(ref, ground.caller.token)).trimEnd()).toBe(text);
+      expect((await clouds.secrets.text(ref)).trimEnd()).toBe(text);
     });
 
     it('say in a sentence what is wrong with a secret, and that it will not get better', async () => {
@@ -274,7 +276,8 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       };
       const made = await compute.ensureServer(wanted);
       expect(made.name).toBe(wanted.name);
-      expect(made.interfaces).toEqual([
+      const cards = async () => (await compute.observeServer(made.id))?.interfaces;
+      await expect.poll(cards, { timeout: 60_000 }).toEqual([
         {
           portId: port.id,
           networkId: ground.network.id,
@@ -282,15 +285,15 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
           addresses: port.fixedIps.map((fixed) => fixed.ipAddress),
         },
       ]);
+      await expect
+        .poll(async () => (await compute.observeServer(made.id))?.status, { timeout: 60_000 })
+        .toBe('ACTIVE');
       expect((await compute.ensureServer(wanted)).id).toBe(made.id);
       expect((await compute.findServer(wanted.name))?.id).toBe(made.id);
       expect(await compute.findServer(wanted.name.slice(0, -1))).toBeUndefined();
       expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
       await compute.attachPort(made.id, later.id);
-      expect((await compute.observeServer(made.id))?.interfaces.map(({ portId }) => portId)).toEqual([
-        port.id,
-        later.id,
-      ]);
+      expect((await cards())?.map(({ portId }) => portId)).toEqual([port.id, later.id]);
       await networking.removePort(later.id);
       expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
       await compute.removeServer(made.id);
