@@ -26,6 +26,8 @@ export default defineConfig({
         test: {
           name: 'openstack',
           include: ['test/openstack/*.test.ts'],
+          globalSetup: ['test/database.ts'],
+          fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
