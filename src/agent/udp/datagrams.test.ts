@@ -19,6 +19,11 @@ import type { DatagramOutcome } from './datagrams.ts';
 const module = join(import.meta.dirname, 'datagrams.ts');
 const neighbour = '2001:db8::1';
 const vip = '2001:db8::5';
+/** The same two in IPv4. */
+const [neighbour4, vip4] = ['10.9.0.1', '10.9.0.5'];
+/** Clients outside: the first two differ in their last part alone, the third in the part before it. */
+const clients6 = ['2001:db8::1:1', '2001:db8::1:2', '2001:db8::2:1'];
+const clients4 = ['10.9.1.1', '10.9.1.2', '10.9.2.1'];
 
 let amphora: string;
 let outside: string;
@@ -32,12 +37,19 @@ beforeEach(async () => {
   for (const namespace of [amphora, outside]) await run(['ip', 'netns', 'add', namespace]);
   await run(['ip', '-n', amphora, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'eth0', 'netns', outside]);
   for (const [namespace, addresses] of [
-    [amphora, ['2001:db8::4', vip]],
-    [outside, [neighbour]],
+    [amphora, ['2001:db8::4/64', `${vip}/64`, '10.9.0.4/16', `${vip4}/16`]],
+    [
+      outside,
+      [
+        ...[neighbour, ...clients6].map((one) => `${one}/64`),
+        ...[neighbour4, ...clients4].map((one) => `${one}/16`),
+      ],
+    ],
   ] as const) {
     await run(['ip', '-n', namespace, 'link', 'set', 'eth0', 'up']);
     for (const address of addresses) {
-      await run(['ip', '-n', namespace, 'address', 'add', `${address}/64`, 'dev', 'eth0', 'nodad']);
+      const nodad = address.includes(':') ? ['nodad'] : [];
+      await run(['ip', '-n', namespace, 'address', 'add', address, 'dev', 'eth0', ...nodad]);
     }
   }
 });
@@ -69,25 +81,34 @@ const agent = <T>(...steps: readonly string[]): Promise<T> =>
 const apply = (wanted: WantedAmphora): string => `await agent.apply(${JSON.stringify(wanted)})`;
 const report = 'await agent.report()';
 
-/** Which members answer so many new flows, one after the other; members are the ports that listen. */
-const answers = (ports: readonly number[], flows: number): Promise<number[]> =>
+/** Which members answer new flows of these clients, one after the other; members are the ports that listen. */
+const answersTo = (clients: readonly string[], ports: readonly number[]): Promise<number[]> =>
   inside(
     outside,
     `import { createSocket } from 'node:dgram';
      import { once } from 'node:events';
+     const clients = ${JSON.stringify(clients)};
+     const [kind, member, vip] = clients[0].includes(':')
+       ? ['udp6', '${neighbour}', '${vip}']
+       : ['udp4', '${neighbour4}', '${vip4}'];
      for (const port of ${JSON.stringify(ports)}) {
-       const member = createSocket('udp6').bind(port, '${neighbour}').unref();
-       member.on('message', (said, from) => said.length && member.send(String(port), from.port, from.address));
-       await once(member, 'listening');
+       const socket = createSocket(kind).bind(port, member).unref();
+       socket.on('message', (said, from) => said.length && socket.send(String(port), from.port, from.address));
+       await once(socket, 'listening');
      }
      const heard = [];
-     for (let n = 0; n < ${flows}; n += 1) {
-       const client = createSocket('udp6');
-       client.send('who?', 9001, '${vip}');
+     for (const address of clients) {
+       const client = createSocket(kind).bind(0, address);
+       client.send('who?', 9001, vip);
        const [said] = await Promise.race([once(client, 'message'), new Promise((done) => setTimeout(done, 2000, ['0']))]);
        heard.push(Number(said.toString()));
      }
      process.stdout.write(JSON.stringify(heard), () => process.exit());`,
+  );
+const answers = (ports: readonly number[], flows: number): Promise<number[]> =>
+  answersTo(
+    Array.from({ length: flows }, () => neighbour),
+    ports,
   );
 
 const members = [1, 2, 3].map((n) => aDatagramMember(n, { address: neighbour, port: 7000 + n }));
@@ -154,6 +175,34 @@ describe('an agent that carries datagrams', () => {
     await agent(both, report, both);
     expect(await answers([7001, 7002], 4)).toEqual([7002, 7002, 7002, 7002]);
   });
+
+  for (const [version, granularity, clients, at, place] of [
+    ['IPv4', '255.255.255.0', clients4, vip4, neighbour4],
+    ['IPv6', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:0', clients6, vip, neighbour],
+  ] as const) {
+    it(`knows clients again by as much of their address as the persistence granularity says, ${version}`, async () => {
+      const [one = '', near = '', far = ''] = clients;
+      const persistence = (persistenceGranularity: string | null) => {
+        const sessionPersistence = {
+          ...{ type: 'SOURCE_IP' as const, cookieName: null },
+          ...{ persistenceTimeout: 60, persistenceGranularity },
+        };
+        const own = members.map((member) => ({ ...member, address: place }));
+        const wanted = tree({ sessionPersistence, members: own });
+        return apply({ ...wanted, loadBalancer: { ...wanted.loadBalancer, vipAddresses: [at] } });
+      };
+      const ports = [7001, 7002, 7003];
+      await agent(persistence(granularity));
+      const [first, same, other, again] = await answersTo([one, near, far, one], ports);
+      expect(ports).toContain(first);
+      expect([same, again]).toEqual([first, first]);
+      expect(other).not.toBe(first);
+      await agent(persistence(null));
+      const [alone, apart, alike] = await answersTo([one, near, one], ports);
+      expect(apart).not.toBe(alone);
+      expect(alike).toBe(alone);
+    });
+  }
 
   it('loads the rules again when somebody has removed them', async () => {
     const remove = `execFileSync('nft', ['flush', 'ruleset'])`;

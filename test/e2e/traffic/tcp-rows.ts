@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { run } from '../../../src/platform/run.ts';
+import { eventually } from '../service.ts';
 import { ask, raw } from './web-client.ts';
 import { aPool, at, type Stage } from './stage.ts';
 
@@ -33,16 +34,10 @@ export function tcpRows(stage: () => Stage): void {
     it('carries bytes as they are to pools of TCP, HTTP and PROXY, and closes at once without a pool', async () => {
       const ada = await stage().member('ada');
       const proxied = await stage().member('proxied', { proxy: true });
-      const parrot = createServer((socket) => {
-        socket
-          .on('error', () => {})
-          .on('data', (bytes) => socket.write(Buffer.concat([Buffer.from('heard '), bytes])));
-      }).listen(0, stage().gateway);
-      await once(parrot, 'listening');
-      const { port } = parrot.address() as AddressInfo;
+      const repeats = await parrot(stage().gateway);
       const balancer = await stage().balancer({
         pools: [
-          aPool('raw', [{ address: stage().gateway, protocol_port: port }], { protocol: 'TCP' }),
+          aPool('raw', [repeats.at], { protocol: 'TCP' }),
           aPool('tcp', [at(ada)], { protocol: 'TCP' }),
           aPool('http', [at(ada)]),
           aPool('proxy', [at(proxied)], { protocol: 'PROXY' }),
@@ -62,11 +57,11 @@ export function tcpRows(stage: () => Stage): void {
         `v1 TCP4 ${stage().gateway} to ${balancer.vip} 83`,
       );
       expect(await raw(balancer.vip, 84, 'anybody?')).toMatch(/^<(closed|reset)>$/);
-      parrot.close();
+      repeats.close();
       await balancer.remove();
     });
 
-    it('keeps its timeouts, connection limit and allowed CIDRs', async () => {
+    it('keeps its timeouts and allowed CIDRs', async () => {
       const ada = await stage().member('ada');
       const balancer = await stage().balancer({
         pools: [aPool('tcp', [at(ada)], { protocol: 'TCP' })],
@@ -81,6 +76,30 @@ export function tcpRows(stage: () => Stage): void {
         listener: { allowed_cidrs: [`${stage().gateway}/32`] },
       });
       expect((await ask(`http://${balancer.vip}:82/`)).status).toBe(200);
+      await balancer.remove();
+    });
+  });
+
+  describe('a TCP listener with a connection limit', () => {
+    it('holds back the connections beyond it, shows itself DEGRADED, and takes them when others go', async () => {
+      const repeats = await parrot(stage().gateway);
+      const balancer = await stage().balancer({
+        pools: [aPool('raw', [repeats.at], { protocol: 'TCP' })],
+        listeners: [listener('TCP', 'raw', 81, { connection_limit: 2 })],
+      });
+      const path = `listeners/${balancer.idOf('TCP raw')}`;
+      const served = await Promise.all([saying('one', balancer.vip, 81), saying('two', balancer.vip, 81)]);
+      for (const one of served) await one.hears(/^heard (one|two)$/);
+      const waiting = await saying('three', balancer.vip, 81);
+      await balancer.becomes(path, 'DEGRADED');
+      await balancer.becomes(`loadbalancers/${balancer.id}`, 'DEGRADED');
+      expect(waiting.heard()).toBe('');
+      served[0]?.leave();
+      await waiting.hears(/^heard three$/);
+      served[1]?.leave();
+      await balancer.becomes(path, 'ONLINE');
+      waiting.leave();
+      repeats.close();
       await balancer.remove();
     });
   });
@@ -169,6 +188,33 @@ export function tcpRows(stage: () => Stage): void {
       await balancer.remove();
     });
   });
+}
+
+/** A member that says again what it hears, and leaves no connection by itself. */
+async function parrot(address: string) {
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .on('data', (bytes) => socket.write(Buffer.concat([Buffer.from('heard '), bytes])));
+  }).listen(0, address);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { at: { address, protocol_port: port }, close: () => server.close() };
+}
+
+/** A connection over which something was said, and that stays. */
+async function saying(what: string, address: string, port: number) {
+  const socket = connect(port, address);
+  await once(socket, 'connect');
+  let heard = '';
+  socket.on('error', () => {}).on('data', (bytes) => (heard += String(bytes)));
+  socket.write(what);
+  return {
+    heard: () => heard,
+    hears: (expected: RegExp) =>
+      eventually(`${what} answered`, async () => (expected.test(heard) ? true : undefined)),
+    leave: () => socket.destroy(),
+  };
 }
 
 /** The ports of a gRPC server, without and with TLS. */
