@@ -183,9 +183,11 @@ describe('tables are replaced as a whole', () => {
     const redirect = aPolicy(2, { action: 'REDIRECT_TO_URL', redirectUrl: 'http://b/' });
     const [none, one, two] = [[], [reject], [redirect, reject]].map((l7Policies) => tree({}, { l7Policies }));
     const [first, second] = ['^(?=\\/a) reject', '^(?=\\/) 302 url http://b/'];
-    expect(commands(none as WantedAmphora, one as WantedAmphora)).toEqual([`map: ${first},^ none`]);
-    expect(commands(one as WantedAmphora, two as WantedAmphora)).toEqual([`map: ${second},${first},^ none`]);
-    expect(commands(two as WantedAmphora, none as WantedAmphora)).toEqual(['map: ^ none']);
+    const taken = (from?: WantedAmphora, to?: WantedAmphora) =>
+      commands(from as WantedAmphora, to as WantedAmphora);
+    expect(taken(none, one)).toEqual([`map: ^\\z some,${first},^ none`]);
+    expect(taken(one, two)).toEqual([`map: ^\\z some,${second},${first},^ none`]);
+    expect(taken(two, none)).toEqual(['map: ^\\z none,^ none']);
   });
 
   it('of allowed CIDRs: some, others, nobody, everybody again', () => {

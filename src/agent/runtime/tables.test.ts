@@ -77,6 +77,34 @@ describe('L7 policies', () => {
     }
   });
 
+  it('are all there for a request, or none of them, while the first come and the last go', async () => {
+    const policies = [
+      aPolicy(1, {
+        action: 'REDIRECT_TO_URL',
+        redirectUrl: 'http://elsewhere/',
+        rules: [aRule(1, { compareType: 'ENDS_WITH', value: '.png' })],
+      }),
+      rejecting(2, '/a'),
+    ];
+    await put([], { l7Policies: [] });
+    const answers = new Set<string>();
+    let [asked, changing] = [0, true];
+    const client = async () => {
+      while (changing) {
+        answers.add(await get(port, '/a.png'));
+        asked += 1;
+      }
+    };
+    const clients = Promise.all(Array.from({ length: 4 }, client));
+    for (let turn = 0; turn < 20 || asked < 200; turn += 1) {
+      const outcome = await put([], { l7Policies: turn % 2 === 0 ? policies : [] });
+      expect(outcome).toMatchObject({ change: 'runtime', refused: [] });
+    }
+    changing = false;
+    await clients;
+    expect([...answers].toSorted()).toEqual(['302', 'web']);
+  });
+
   it('by the hundred, of values of every kind', async () => {
     await put([]);
     const many = Array.from({ length: 300 }, (_, n) => rejecting(100 + n, `/it's #${n} "x" é \\`));

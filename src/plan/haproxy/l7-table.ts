@@ -8,11 +8,16 @@ import { confined, type Field, literal } from './regex.ts';
  * that matches gives the action; a policy is one regular expression, each of its rules a look-ahead. So policies and
  * rules of any kind come, go and change at run time, and only the lookup is configuration.
  *
- * What is looked up: the path, then of a listener that asks for client certificates `used verify-result` and the
- * subject's fields, each on a line; then the headers as `name: value`, lines ending in CR LF, names in lower case.
+ * What is looked up: the path, if there is one, then of a listener that asks for client certificates
+ * `used verify-result` and the subject's fields, each on a line; then the headers as `name: value`, lines ending in
+ * CR LF, names in lower case.
  */
 export interface Table {
-  /** `pattern action`, each without a line break. The last matches all: that none was found means a failed lookup. */
+  /**
+   * `pattern action`, each without a line break. The first is for a lookup of nothing, and says whether there are any
+   * policies: asking that is much cheaper than looking up a request. The last matches all: that none was found means
+   * a failed lookup.
+   */
   readonly entries: readonly string[];
 }
 
@@ -48,7 +53,7 @@ export function policyTable(
     if (new TextEncoder().encode(entry).length > longestEntry) return undefined;
     entries.push(entry);
   }
-  return { entries: [...entries, '^ none'] };
+  return { entries: [`^\\z ${entries.length > 0 ? 'some' : 'none'}`, ...entries, '^ none'] };
 }
 
 /** Undefined for a pool that is not served: such a policy does not match. */

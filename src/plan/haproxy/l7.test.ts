@@ -16,6 +16,7 @@ import { confined } from './regex.ts';
 import { aListener, aPolicy, aRule } from './wanted.fixture.ts';
 
 interface Asked {
+  readonly method?: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string | string[]>>;
 }
@@ -118,8 +119,9 @@ class Haproxy {
       `frontend f${n}`,
       `  bind 127.0.0.1:${ports[n]}`,
       ...own.map((line) => `  ${line}`),
-      '  http-request return status 200',
+      '  default_backend answer',
     ]);
+    lines.push('backend answer', '  http-request return status 200');
     const timeouts = ['client', 'server', 'connect'].map((name) => `  timeout ${name} 5s`);
     const text = ['defaults', '  mode http', ...timeouts, ...lines, ''].join('\n');
     for (const [path, content] of files) await writeFile(join(folder, path.replaceAll('/', '-')), content);
@@ -133,14 +135,14 @@ class Haproxy {
     return new Haproxy(folder, child, ports);
   }
 
-  async ask(n: number, { path, headers }: Asked): Promise<string> {
+  async ask(n: number, { method = 'GET', path, headers }: Asked): Promise<string> {
     for (;;) {
       try {
         const bytes = Object.entries(headers).map(([name, value]): [string, string | string[]] => [
           name,
           Array.isArray(value) ? value.map(latin1) : latin1(value),
         ]);
-        const options = { host: '127.0.0.1', port: this.ports[n], path, agent: this.#agent };
+        const options = { host: '127.0.0.1', port: this.ports[n], method, path, agent: this.#agent };
         const asked = request({ ...options, headers: Object.fromEntries(bytes) }).end();
         const [answer] = (await once(asked, 'response')) as [IncomingMessage];
         answer.resume();
@@ -226,6 +228,24 @@ describe('policies in a table', () => {
       expect(await haproxy.ask(0, long('needle'))).toBe('http://policy/0');
       expect(await haproxy.ask(0, long('nothing'))).toBe('200');
     });
+  });
+
+  it('look at a request without a path as at any other', async () => {
+    const files = new Map<string, string>();
+    const policies = policiesOf([
+      [{ value: '/a' }],
+      [{ type: 'HOST_NAME', compareType: 'EQUAL_TO', value: 'gold' }],
+    ]);
+    const sets = [policies, []].map((l7Policies, n) => l7Lines(aListener(n, { l7Policies }), files, noPool));
+    const haproxy = await Haproxy.start(sets, files);
+    try {
+      const asked = (host: string) => ({ method: 'OPTIONS', path: '*', headers: { host } });
+      expect(await haproxy.ask(0, asked('gold'))).toBe('http://policy/1');
+      expect(await haproxy.ask(0, asked('a'))).toBe('200');
+      expect(await haproxy.ask(1, asked('gold'))).toBe('200');
+    } finally {
+      await haproxy.stop();
+    }
   });
 
   it('are beyond it when an expression could look out of its field', () => {

@@ -20,21 +20,25 @@ function factsOf({ tls, l7Policies }: WantedListener): ClientFacts | null {
 function lookup(client: ClientFacts | null, table: string): string[] {
   const subject = client?.subjectFields ?? [];
   const parts = subject.map((_, n) => `concat("",txn.subject${n},"\\n"),`).join('');
-  const certificate = client === null ? '' : `concat("\\n",txn.client),concat("\\n"),${parts}`;
-  const headers = client === null ? 'concat("\\n",txn.headers)' : 'concat("",txn.headers)';
+  const certificate = client === null ? '' : `concat("",txn.client,"\\n"),${parts}`;
   return [
     'http-request set-var(txn.headers) req.hdrs',
+    // Not the begin of the lookup itself: `OPTIONS *` has no path, and is looked up all the same.
+    'http-request set-var(txn.path) path',
     ...(client === null ? [] : ['http-request set-var-fmt(txn.client) "%[ssl_c_used] %[ssl_c_verify]"']),
     ...subject.map(
       (name, n) => `http-request set-var(txn.subject${n}) ${call('ssl_c_s_dn', name)},regsub("\\n"," ",g)`,
     ),
-    `http-request set-var(txn.policy) path,${certificate}${headers},map_reg(${table})`,
+    'http-request set-var(txn.policy) ' +
+      `str(),concat("",txn.path,"\\n"),${certificate}concat("",txn.headers),map_reg(${table})`,
     'http-request unset-var(txn.headers)',
+    'http-request unset-var(txn.path)',
   ];
 }
 
 /**
- * The lines of a frontend that carry its L7 policies: always there, so that the first policy changes no line.
+ * The lines of a frontend that carry its L7 policies: always there, so that the first policy changes no line. They end
+ * the evaluation of its `http-request` rules as soon as nothing is left to decide, so no other may follow.
  * `backendOf` gives the backend of a pool, undefined when it is not served. Throws `Unwritable`.
  */
 export function l7Lines(
@@ -48,7 +52,10 @@ export function l7Lines(
   const path = `listeners/${listener.id}.l7`;
   files.set(path, table.entries.map((entry) => `${entry}\n`).join(''));
   return [
+    `http-request allow if { str(),map_reg(${path}) -m str none }`,
     ...lookup(client, path),
+    'http-request allow if { var(txn.policy) -m str none }',
+    'http-request allow if { var(txn.policy) -m beg "pool " }',
     'http-request deny deny_status 400 unless { var(txn.policy) -m found }',
     'http-request deny deny_status 403 if { var(txn.policy) -m str reject }',
     'http-request set-var(txn.rest) pathq if { var(txn.policy),field(2," ") -m str prefix }',
