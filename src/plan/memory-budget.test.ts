@@ -14,7 +14,7 @@ function input(changes: Partial<BudgetInput> = {}): BudgetInput {
     certificates: 1,
     servers: 10,
     l7Rules: 0,
-    stickTables: 0,
+    stickEntries: 0,
     listeners: [{ id: 'l1', kind: 'terminated', connectionLimit: -1, binds: 1 }],
     ...changes,
   };
@@ -31,7 +31,7 @@ const anyInput: fc.Arbitrary<BudgetInput> = fc.record({
   certificates: fc.integer({ min: 0, max: 2000 }),
   servers: fc.integer({ min: 0, max: 20_000 }),
   l7Rules: fc.integer({ min: 0, max: 5000 }),
-  stickTables: fc.integer({ min: 0, max: 100 }),
+  stickEntries: fc.integer({ min: 0, max: 1_000_000 }),
   listeners: fc.array(
     fc.record({
       id: fc.uuid(),
@@ -114,5 +114,8 @@ describe('the memory budget', () => {
     const budget = memoryBudget(input({ limitBytes: 256 * miB, servers: 20_000 }));
     expect(budget.fits).toBe(false);
     expect(budget.sentence).toBe('256 MiB of memory are not enough for 20000 servers and 1 certificates');
+    expect(memoryBudget(input({ stickEntries: 10_000_000 })).sentence).toContain(
+      'with 10000000 entries of stick tables',
+    );
   });
 });

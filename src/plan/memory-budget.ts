@@ -19,8 +19,8 @@ const serverBytes = 8 * kiB;
 const ruleBytes = 8 * kiB;
 const slotBytes = 160;
 const cacheEntryBytes = 248;
-/** 10,000 entries of a stick table, keys of 64 characters. */
-const stickTableBytes = 2.5 * miB;
+/** Of a stick table, with a key of 64 characters. */
+const stickEntryBytes = 256;
 
 /** Enough for TLS 1.2 clients without tickets; everyone else resumes by ticket and needs no cache. */
 const cacheSize = 20_000;
@@ -49,8 +49,8 @@ export interface BudgetInput {
   /** Server lines: members times the listeners that use their pool. */
   readonly servers: number;
   readonly l7Rules: number;
-  /** Backends with session persistence. */
-  readonly stickTables: number;
+  /** Of all stick tables together. */
+  readonly stickEntries: number;
   readonly listeners: readonly {
     readonly id: string;
     readonly kind: ConnectionKind;
@@ -116,7 +116,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     withRoom(input.certificates, 32) * certificateBytes +
     withRoom(input.servers, 256) * serverBytes +
     withRoom(input.l7Rules, 64) * ruleBytes +
-    input.stickTables * stickTableBytes;
+    input.stickEntries * stickEntryBytes;
   const perConnection = Math.max(
     connectionBytes.plain,
     ...input.listeners.map((listener) => connectionBytes[listener.kind]),
@@ -146,13 +146,14 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
   const reason = byFiles < byMemory ? 'open files' : 'memory';
 
   const sizeMiB = Math.round(input.limitBytes / miB);
+  const tables = input.stickEntries > 0 ? `, with ${input.stickEntries} entries of stick tables` : '';
   return {
     fits,
     sentence: fits
       ? null
       : byFiles < smallestMaxconn
         ? `${input.fileLimit} open files are not enough for ${input.servers} servers`
-        : `${sizeMiB} MiB of memory are not enough for ${input.servers} servers and ${input.certificates} certificates`,
+        : `${sizeMiB} MiB of memory are not enough for ${input.servers} servers and ${input.certificates} certificates${tables}`,
     maxconn,
     listenerMaxconn: new Map(wanted.map(({ id, limit }) => [id, Math.min(limit, maxconn)])),
     threads: input.threads,

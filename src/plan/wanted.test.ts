@@ -59,6 +59,28 @@ describe('What is wanted of an amphora', () => {
     expect(limits('UDP', -1, 2000)).toBe(-1);
   });
 
+  it('says how big stick tables are where there are some, and it is not what agents take', () => {
+    const entries = (stickSize: string | undefined, persistent: boolean) => {
+      const sessionPersistence = persistent
+        ? ({
+            type: 'SOURCE_IP',
+            cookieName: null,
+            persistenceTimeout: null,
+            persistenceGranularity: null,
+          } as const)
+        : null;
+      const full = aFullTree();
+      const pools = full.pools.map((pool) => ({ ...pool, sessionPersistence }));
+      return want({ ...full, pools }, { stickSize }).wanted.stickTableEntries;
+    };
+    expect(entries('20k', true)).toBe(20_480);
+    expect(entries('2M', true)).toBe(2_097_152);
+    expect(entries('777', true)).toBe(777);
+    expect(entries('10k', true)).toBeUndefined();
+    expect(entries(undefined, true)).toBeUndefined();
+    expect(entries('20k', false)).toBeUndefined();
+  });
+
   it('leaves out what is disabled or to be deleted, and whoever points there', () => {
     const tree = replace(aFullTree(), 'pools', uuid(3), { adminStateUp: false });
     const redirecting = replace(tree, 'l7Policies', uuid(6), {

@@ -19,6 +19,7 @@ import type {
   WantedTicketKeys,
   WantedVrrp,
 } from '../wire/wanted.ts';
+import { entriesOf, standardStickEntries } from './haproxy/stick-table.ts';
 import { defaultConnectionLimit } from './memory-budget.ts';
 import {
   listenerTls,
@@ -62,6 +63,8 @@ export interface AmphoraFacts extends SecretFacts {
   readonly vrrp?: WantedVrrp | undefined;
   /** Of listeners that name none; undefined: as agents take it. */
   readonly defaultConnectionLimit?: number | undefined;
+  /** Entries of a stick table as HAProxy writes them, such as `10k`; undefined: as agents take it. */
+  readonly stickSize?: string | undefined;
 }
 
 /** The references whose secrets `wantedAmphora` needs for this tree. */
@@ -112,6 +115,7 @@ export function wantedAmphora(
     ...(facts.flowLog && { flowLog: facts.flowLog }),
     ...(facts.heartbeat && { heartbeat: facts.heartbeat }),
     ...(facts.vrrp && { vrrp: facts.vrrp }),
+    ...stickTables(tree, facts),
   };
   return { wanted, failed };
 }
@@ -170,6 +174,13 @@ function connectionLimitOf({ connectionLimit, protocol }: Listener, facts: Ampho
   const ofDeployment = facts.defaultConnectionLimit ?? defaultConnectionLimit;
   const datagrams = protocol === 'UDP' || protocol === 'SCTP';
   return datagrams || ofDeployment === defaultConnectionLimit ? -1 : ofDeployment;
+}
+
+/** Only of who has such tables, and only where it is not what agents take anyway. */
+function stickTables(tree: Tree, { stickSize }: AmphoraFacts): Pick<WantedAmphora, 'stickTableEntries'> {
+  const entries = stickSize === undefined ? standardStickEntries : entriesOf(stickSize);
+  const some = tree.pools.filter(served).some((pool) => pool.sessionPersistence !== null);
+  return some && entries !== standardStickEntries ? { stickTableEntries: entries } : {};
 }
 
 function wantedListener(

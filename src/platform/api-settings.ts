@@ -111,6 +111,11 @@ export const LoadBalancingSettings = Table({
   default_pool_alpn_protocols: AlpnProtocols,
   /** Connections of a listener that says -1; what memory does not allow is capped all the same. Default 50000. */
   default_connection_limit: Type.Integer({ minimum: 1, default: 50_000 }),
+  /**
+   * Entries of the table in which a pool remembers clients (session persistence by address or the application's
+   * cookie), as HAProxy writes it: `k` is 1024, `m` 1024 of those. 256 bytes each in the memory budget. Default 10k.
+   */
+  haproxy_stick_size: Type.String({ pattern: '^[1-9][0-9]{0,8}[kKmM]?$', default: '10k' }),
   /** Milliseconds a client may be silent. Default 50000. */
   timeout_client_data: Milliseconds(50_000),
   /** Milliseconds to connect to a member. Default 5000. */

@@ -25,7 +25,7 @@ export interface Context {
     readonly worker: WorkerSettings;
     readonly health: HealthSettings;
     readonly flow_logs: FlowLogSettings;
-    readonly load_balancing: Pick<LoadBalancingSettings, 'default_connection_limit'>;
+    readonly load_balancing: Pick<LoadBalancingSettings, 'default_connection_limit' | 'haproxy_stick_size'>;
   };
   readonly log: Log;
   /** Since when heartbeats have been listened to without a gap: silence before that says nothing. */

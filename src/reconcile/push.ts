@@ -84,9 +84,19 @@ async function gatherFacts(
   ]);
   const ticketKeys = currentTicketKeys(context, tree);
   const settings = agentSettings(context);
-  const { default_connection_limit: defaultConnectionLimit } = context.settings.load_balancing;
+  const { default_connection_limit: defaultConnectionLimit, haproxy_stick_size: stickSize } =
+    context.settings.load_balancing;
   const secretsFound = { certificates, texts, ticketKeys };
-  return { card, memberCards, vips, subnets, ...secretsFound, ...settings, defaultConnectionLimit };
+  return {
+    card,
+    memberCards,
+    vips,
+    subnets,
+    ...secretsFound,
+    ...settings,
+    defaultConnectionLimit,
+    stickSize,
+  };
 }
 
 async function readSubnet({ clouds }: Context, id: string): Promise<SubnetFacts> {

@@ -38,7 +38,7 @@ export async function makeScene() {
         heartbeat_timeout_seconds: 10,
         failover_threshold_share: 0.3,
       },
-      load_balancing: { default_connection_limit: 2000 },
+      load_balancing: { default_connection_limit: 2000, haproxy_stick_size: '20k' },
       flow_logs: {
         ...{ targets: ['192.0.2.9:514'], file_port: 5514, file_megabytes: 1, files: 1 },
         ...{ facility: 'local0', format: '%ci' },

@@ -207,6 +207,8 @@ export const WantedAmphora = Strict({
   heartbeat: Type.Optional(WantedHeartbeat),
   /** Absent: it is alone, and has the VIPs. */
   vrrp: Type.Optional(WantedVrrp),
+  /** Of each stick table; absent: 10,240. */
+  stickTableEntries: Type.Optional(Type.Integer({ minimum: 1 })),
 });
 
 export type CertificatePem = Static<typeof CertificatePem>;

@@ -3,15 +3,13 @@ import { checksOf } from './monitor.ts';
 import { address, call, Unwritable, word } from './quote.ts';
 import { excludedVersions, type Files, serverTls } from './tls.ts';
 import { milliseconds, modeOf } from './frontend.ts';
+import { sizeOf } from './stick-table.ts';
 
 const algorithms = {
   ROUND_ROBIN: 'roundrobin',
   LEAST_CONNECTIONS: 'leastconn',
   SOURCE_IP: 'source',
 } as const;
-
-/** Entries of a stick table; they leave by the pressure of newer ones. Part of the memory budget. */
-const tableSize = '10k';
 
 export const backendName = (pool: WantedPool, listener: WantedListener): string =>
   `${pool.id}:${listener.id}`;
@@ -21,15 +19,16 @@ const backendMode = (pool: WantedPool, listener: WantedListener): 'http' | 'tcp'
   return pool.protocol === 'HTTP' ? 'http' : 'tcp';
 };
 
-function persistence(pool: WantedPool, mode: 'http' | 'tcp'): string[] {
+function persistence(pool: WantedPool, mode: 'http' | 'tcp', tableEntries: number): string[] {
   const wanted = pool.sessionPersistence;
   if (wanted === null) return [];
-  if (wanted.type === 'SOURCE_IP') return [`stick-table type ipv6 size ${tableSize}`, 'stick on src'];
+  if (wanted.type === 'SOURCE_IP')
+    return [`stick-table type ipv6 size ${sizeOf(tableEntries)}`, 'stick on src'];
   if (mode !== 'http') throw new Unwritable('cookies need a pool of HTTP');
   if (wanted.type === 'HTTP_COOKIE') return ['cookie SRV insert indirect nocache'];
   const name = wanted.cookieName ?? '';
   return [
-    `stick-table type string len 64 size ${tableSize}`,
+    `stick-table type string len 64 size ${sizeOf(tableEntries)}`,
     `stick store-response ${call('res.cook', name)}`,
     `stick match ${call('req.cook', name)}`,
   ];
@@ -84,6 +83,7 @@ export function backendLines(
   listener: WantedListener,
   files: Files,
   pingCheck: string,
+  tableEntries: number,
 ): { lines: string[]; warning: string | null } {
   if (pool.protocol === 'UDP' || pool.protocol === 'SCTP') {
     throw new Unwritable(`${pool.protocol} is not carried yet`);
@@ -119,7 +119,7 @@ export function backendLines(
     `timeout connect ${milliseconds(listener.timeoutMemberConnect, 5000)}`,
     `timeout server ${milliseconds(listener.timeoutMemberData, 50_000)}`,
     'option allbackups',
-    ...persistence(pool, mode),
+    ...persistence(pool, mode, tableEntries),
     ...(mode === 'http' ? insertedHeaders(pool, listener) : []),
     ...checks.lines,
     ...(checks.serverOptions.length > 0 ? ['load-server-state-from-file global'] : []),

@@ -1,5 +1,6 @@
 import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wanted.ts';
 import type { BudgetInput, ConnectionKind } from '../memory-budget.ts';
+import { hasStickTable, stickEntriesOf } from './stick-table.ts';
 
 /** The pools a listener sends to, default first, each once. Pools that are not in the tree are not there. */
 export function poolsOf(
@@ -22,7 +23,7 @@ const countOf = (pem: string | null): number => pem?.split('-----BEGIN ').length
 /** What a wanted tree asks of the memory budget. */
 export function demandOf(
   wanted: WantedAmphora,
-): Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickTables' | 'listeners'> {
+): Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickEntries' | 'listeners'> {
   const pools = poolsById(wanted);
   const backends = wanted.listeners.flatMap((listener) => poolsOf(listener, pools));
   const tlsOfListeners = wanted.listeners.flatMap((listener) => listener.tls ?? []);
@@ -39,7 +40,7 @@ export function demandOf(
     certificates: pems.reduce((sum, pem) => sum + countOf(pem), 0),
     servers: backends.reduce((sum, pool) => sum + pool.members.length, 0),
     l7Rules: wanted.listeners.flatMap(({ l7Policies }) => l7Policies.flatMap(({ rules }) => rules)).length,
-    stickTables: backends.filter((pool) => pool.sessionPersistence !== null).length,
+    stickEntries: backends.filter(hasStickTable).length * stickEntriesOf(wanted),
     listeners: wanted.listeners.map((listener) => ({
       id: listener.id,
       kind: kindOf(listener, poolsOf(listener, pools)),

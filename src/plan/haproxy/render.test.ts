@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Value from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { WantedAmphora } from '../../wire/wanted.ts';
+import { demandOf } from './demand.ts';
 import { anyTree } from './legal-trees.fixture.ts';
 import {
   aCertificate,
@@ -56,6 +57,28 @@ describe('the configuration of HAProxy', () => {
       expect(checkWithHaproxy(render(withCertificates(wanted)))).toBe('');
     });
   }
+
+  it('has stick tables of the wished size, which count in the memory budget where there is one', () => {
+    const persistent = (type: 'SOURCE_IP' | 'APP_COOKIE' | 'HTTP_COOKIE') => ({
+      ...{ type, persistenceTimeout: null, persistenceGranularity: null },
+      cookieName: type === 'APP_COOKIE' ? 'JSESSIONID' : null,
+    });
+    const wanted = (type: 'SOURCE_IP' | 'APP_COOKIE' | 'HTTP_COOKIE', stickTableEntries: number) => ({
+      ...aWanted({
+        listeners: [1, 2].map((n) => aListener(n, { defaultPoolId: id('p', 1) })),
+        pools: [aPool(1, { sessionPersistence: persistent(type) })],
+      }),
+      stickTableEntries,
+    });
+    for (const type of ['SOURCE_IP', 'APP_COOKIE'] as const) {
+      const rendered = render(wanted(type, 20_480));
+      expect(rendered.text.match(/stick-table .* size 20k$/gm)).toHaveLength(2);
+      expect(render(wanted(type, 777)).text).toMatch(/stick-table .* size 777$/m);
+      expect(checkWithHaproxy(rendered)).toBe('');
+      expect(demandOf(wanted(type, 20_480)).stickEntries).toBe(40_960);
+    }
+    expect(demandOf(wanted('HTTP_COOKIE', 20_480)).stickEntries).toBe(0);
+  });
 
   it('is accepted by HAProxy for any legal tree', () => {
     fc.assert(

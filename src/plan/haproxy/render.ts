@@ -6,6 +6,7 @@ import { type ExporterPaths, exporterProxies } from './exporter.ts';
 import { logTargets } from './flow-log.ts';
 import { frontendLines, longestMs } from './frontend.ts';
 import { Unwritable, word } from './quote.ts';
+import { stickEntriesOf } from './stick-table.ts';
 import type { Files } from './tls.ts';
 
 export interface HaproxyPaths extends ExporterPaths {
@@ -104,11 +105,14 @@ export function renderHaproxy(
   for (const warning of budget.warnings) warn(warning);
 
   const pools = poolsById(wanted);
+  const tableEntries = stickEntriesOf(wanted);
   for (const listener of wanted.loadBalancer.enabled ? wanted.listeners : []) {
     const ownFiles: Files = new Map();
     const backends = new Map<string, { pool: WantedPool; lines: string[] }>();
     for (const pool of listener.protocol === 'PROMETHEUS' ? [] : poolsOf(listener, pools)) {
-      const made = orRefuse(pool.id, () => backendLines(pool, listener, ownFiles, paths.pingCheck));
+      const made = orRefuse(pool.id, () =>
+        backendLines(pool, listener, ownFiles, paths.pingCheck, tableEntries),
+      );
       if (made === undefined) continue;
       backends.set(pool.id, { pool, lines: made.lines });
       if (made.warning !== null) warn({ id: pool.id, text: made.warning });
