@@ -47,6 +47,10 @@ export async function apiConfig(
       api.policy_file === undefined
         ? policy({}, { enforceScope })
         : await policyFile(api.policy_file, { enforceScope }, log),
+    remoteChecks: {
+      timeoutMs: api.policy_remote_timeout * 1000,
+      contentType: api.policy_remote_content_type,
+    },
     ...providersOf(balancing),
     deployment: deploymentOf(balancing, networking),
     vips: {

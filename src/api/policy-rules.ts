@@ -1,6 +1,7 @@
 /**
  * The language of oslo.policy: `role:x`, `rule:y`, `project_id:%(project_id)s`, `'text':%(key)s`, `@`, `!`, joined by
- * `not`, `and`, `or` and parentheses. An empty rule lets everybody.
+ * `not`, `and`, `or` and parentheses. An empty rule lets everybody. `http://server/%(project_id)s` and `https:` ask
+ * another server.
  */
 
 /** Who asks, by the names rules use. */
@@ -10,6 +11,30 @@ export interface Credentials {
 }
 /** What is asked about, by the names rules use; null: not said. */
 export type Target = Readonly<Record<string, string | null>>;
+
+/** A question to another server. */
+export interface RemoteCheck {
+  /** The same for the same question. */
+  readonly key: string;
+  readonly url: string;
+  /** The name of the rule it stands in. */
+  readonly rule: string;
+  readonly target: Target;
+  readonly credentials: Readonly<Record<string, unknown>>;
+}
+/** `none`: nobody could be asked. */
+export type Verdict = 'allowed' | 'refused' | 'none';
+
+/** Thrown when a rule cannot be judged before that server was asked. */
+export class Undecided extends Error {
+  readonly check: RemoteCheck;
+  constructor(check: RemoteCheck) {
+    super(`${check.rule} waits for a verdict`);
+    this.check = check;
+  }
+}
+/** Thrown when a rule needs the verdict of a server that gave none: not even `not` makes that a yes. */
+export class NoVerdict extends Error {}
 
 /** Rules by name, ready to be asked. Throws an `Error` that names the rule which cannot be read. */
 export class PolicyRules {
@@ -22,13 +47,25 @@ export class PolicyRules {
     for (const name of this.#checks.keys()) within(name, () => this.#follow(name, []));
   }
 
-  allows(name: string, credentials: Credentials, target: Target): boolean {
+  /**
+   * `verdicts`: of the servers asked so far, by the key of the check. Throws `Undecided` when one is missing,
+   * `NoVerdict` when it could not be had.
+   */
+  allows(
+    name: string,
+    credentials: Credentials,
+    target: Target,
+    verdicts: ReadonlyMap<string, Verdict> = new Map(),
+  ): boolean {
     const check = this.#checks.get(name);
-    return check !== undefined && this.#holds(check, credentials, target);
+    return check !== undefined && this.#holds(check, { name, credentials, target, verdicts });
   }
 
-  #holds(check: Check, credentials: Credentials, target: Target): boolean {
+  #holds(check: Check, asked: Asked): boolean {
+    const { credentials, target } = asked;
     switch (check.kind) {
+      case 'remote':
+        return remoteVerdict(check.url, asked);
       case 'always':
         return check.value;
       case 'role': {
@@ -36,23 +73,23 @@ export class PolicyRules {
         return credentials.roles.some((own) => own.toLowerCase() === role);
       }
       case 'rule':
-        return this.allows(check.name, credentials, target);
+        return this.allows(check.name, credentials, target, asked.verdicts);
       case 'attribute': {
-        const own = check.literal ?? this.#attribute(check.name, credentials, target);
+        const own = check.literal ?? this.#attribute(check.name, asked);
         return own !== null && own === filled(check.match, target);
       }
       case 'not':
-        return !this.#holds(check.check, credentials, target);
+        return !this.#holds(check.check, asked);
       case 'and':
-        return check.checks.every((each) => this.#holds(each, credentials, target));
+        return check.checks.every((each) => this.#holds(each, asked));
       case 'or':
-        return check.checks.some((each) => this.#holds(each, credentials, target));
+        return check.checks.some((each) => this.#holds(each, asked));
     }
   }
 
-  #attribute(name: string, credentials: Credentials, target: Target): string | null {
+  #attribute(name: string, { credentials, target, verdicts }: Asked): string | null {
     if (name !== 'is_admin') return credentials.attributes[name] ?? null;
-    return this.allows(adminRule, credentials, target) ? 'True' : 'False';
+    return this.allows(adminRule, credentials, target, verdicts) ? 'True' : 'False';
   }
 
   /** Every rule that is referred to is there, and none leads back to itself. */
@@ -67,7 +104,16 @@ export class PolicyRules {
 /** Who it lets is an admin: `is_admin:True`. */
 const adminRule = 'context_is_admin';
 
+interface Asked {
+  /** Of the rule that is judged. */
+  readonly name: string;
+  readonly credentials: Credentials;
+  readonly target: Target;
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+}
+
 type Check =
+  | { readonly kind: 'remote'; readonly url: string }
   | { readonly kind: 'always'; readonly value: boolean }
   | { readonly kind: 'role'; readonly match: string }
   | { readonly kind: 'rule'; readonly name: string }
@@ -94,17 +140,35 @@ function referred(check: Check): readonly string[] {
       return check.checks.flatMap(referred);
     case 'always':
     case 'role':
+    case 'remote':
       return [];
   }
 }
 
+/** What the target does not say cannot be asked about. */
+function remoteVerdict(template: string, { name: rule, credentials, target, verdicts }: Asked): boolean {
+  const url = filled(template, target, encodeURIComponent);
+  if (url === undefined) return false;
+  const { roles, attributes } = credentials;
+  const question = { url, rule, target, credentials: { ...attributes, roles } };
+  const key = JSON.stringify(question);
+  const verdict = verdicts.get(key);
+  if (verdict === undefined) throw new Undecided({ ...question, key });
+  if (verdict === 'none') throw new NoVerdict(rule);
+  return verdict === 'allowed';
+}
+
 /** The text with what it takes from the target; undefined when the target does not say it. */
-function filled(match: string, target: Target): string | undefined {
+function filled(
+  match: string,
+  target: Target,
+  written: (value: string) => string = (value) => value,
+): string | undefined {
   let known = true;
   const text = match.replaceAll(/%\(([^)]*)\)s/g, (_, key: string) => {
     const value = Object.hasOwn(target, key) ? target[key] : undefined;
     known &&= value != null;
-    return value ?? '';
+    return written(value ?? '');
   });
   return known ? text : undefined;
 }
@@ -165,7 +229,10 @@ function simple(word: string): Check {
   if (parts === null || match === '') throw new Error(`'${word}' is no check`);
   if (name === 'role') return { kind: 'role', match };
   if (name === 'rule') return { kind: 'rule', name: match };
-  if (name === 'http' || name === 'https') throw new Error(`checks of kind ${name} are not supported`);
+  if (name === 'http' || name === 'https') {
+    if (!URL.canParse(word)) throw new Error(`'${word}' is no URL`);
+    return { kind: 'remote', url: word };
+  }
   const quoted = /^['"]/.test(name) ? name.slice(1, -1) : undefined;
   // Constants stand for themselves.
   const literal = quoted ?? (/^(True|False|None|\d+)$/.test(name) ? name : undefined);

@@ -1,6 +1,6 @@
 import type { Caller } from '../clouds/clouds.ts';
 import { type Problem, problem } from '../lb/problems.ts';
-import { type Credentials, PolicyRules } from './policy-rules.ts';
+import { type Credentials, NoVerdict, PolicyRules, type Verdict } from './policy-rules.ts';
 
 /** Who may do what: the union of Keystone's default roles and the load-balancer_* roles, unless the operator says else. */
 
@@ -122,8 +122,16 @@ const actions = {
 export type Action = keyof typeof actions;
 
 export interface Policy {
-  /** `projectId`: the project of the object; null where the caller has none. */
-  allows(caller: Caller, action: Action, projectId: string | null): boolean;
+  /**
+   * `projectId`: the project of the object; null where the caller has none. Throws `Undecided` when another server has
+   * to be asked first.
+   */
+  allows(caller: Judged, action: Action, projectId: string | null): boolean;
+}
+
+interface Judged extends Caller {
+  /** Of the servers that policy asks, for this request. */
+  readonly verdicts?: ReadonlyMap<string, Verdict>;
 }
 
 const fullName = (action: string): string => `os_load-balancer_api:${action}`;
@@ -146,9 +154,16 @@ export function policy(
     ...overrides,
   });
   return {
-    allows: (caller, action, projectId) =>
-      !(enforceScope && caller.projectId === null) &&
-      known.allows(fullName(action), credentials(caller), { project_id: projectId, tenant_id: projectId }),
+    allows(caller, action, projectId) {
+      if (enforceScope && caller.projectId === null) return false;
+      const target = { project_id: projectId, tenant_id: projectId };
+      try {
+        return known.allows(fullName(action), credentials(caller), target, caller.verdicts);
+      } catch (error) {
+        if (error instanceof NoVerdict) return false;
+        throw error;
+      }
+    },
   };
 }
 
@@ -168,7 +183,7 @@ function credentials({ roles, projectId, userId, systemScope }: Caller): Credent
 }
 
 /** Who asks, and by which policy it is decided what is answered. */
-export interface ApiCaller extends Caller {
+export interface ApiCaller extends Judged {
   readonly policy: Policy;
 }
 

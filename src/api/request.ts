@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { RequestPatience } from './connections.ts';
 import type { Refusal } from './faults.ts';
 import type { ApiCaller, Policy } from './policy.ts';
+import type { RemoteSettings } from './policy-remote.ts';
 
 /** What the API stands on. */
 export interface Api {
@@ -39,6 +40,8 @@ export interface ApiConfig {
   /** Believe X-Forwarded-* headers. */
   readonly trustProxy: boolean;
   readonly policy: Policy;
+  /** How other servers are asked that the policy names. */
+  readonly remoteChecks: RemoteSettings;
   /** Answer `/healthcheck`. */
   readonly healthcheckEnabled: boolean;
   /** Milliseconds a health check is not repeated. */

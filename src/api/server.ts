@@ -25,6 +25,7 @@ import { acceptsJson, bodyKind } from './media-types.ts';
 import { openApi } from './openapi.ts';
 import { canonicalUrl, documentPath, isHealthcheck, isOpenPath, withoutMount } from './paths.ts';
 import { type ApiCaller, policy } from './policy.ts';
+import { withVerdicts } from './policy-remote.ts';
 import { type Answer, type Api, type ApiConfig, ok, type Route } from './request.ts';
 import { amphoraRoutes } from './resources/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './resources/availability-zone-profiles.ts';
@@ -58,6 +59,7 @@ export const standardConfig: ApiConfig = {
   patience: standardPatience,
   trustProxy: false,
   policy: policy(),
+  remoteChecks: { timeoutMs: 60_000, contentType: 'application/x-www-form-urlencoded' },
   healthcheckEnabled: false,
   healthcheckRefreshMs: 5000,
   corsAllowedOrigins: [],
@@ -195,13 +197,16 @@ function addRoute(app: FastifyInstance, api: Api, { method, path, handle }: Rout
       if (body !== undefined && kind === 'other' && (method === 'POST' || method === 'PUT')) {
         return sendRefusal(reply, refusal(415, 'The body can only be application/json.'));
       }
-      const answer = await handle({
-        caller: request.caller ?? nobody,
+      const asked = {
         params: withIds(path, request.params as Record<string, string>),
         query: new URLSearchParams(request.url.split('?')[1] ?? ''),
         url: linkBase(api.config, request),
         body,
-      });
+      };
+      const remote = { settings: api.config.remoteChecks, log: api.log };
+      const answer = await withVerdicts(request.caller ?? nobody, remote, (caller) =>
+        handle({ ...asked, caller }),
+      );
       return send(reply, answer);
     },
   });

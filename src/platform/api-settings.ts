@@ -51,9 +51,17 @@ export const ApiSettings = Table({
   trust_proxy: Off,
   /**
    * YAML or JSON of rules by name, as oslo.policy reads them, that go before the built-in ones (`rule:`, `role:`,
-   * `project_id:%(project_id)s`, `and`, `or`, `not`, `@`, `!`); read again when it changes. None by default.
+   * `project_id:%(project_id)s`, `http://server/%(project_id)s`, `and`, `or`, `not`, `@`, `!`); read again when it
+   * changes. None by default.
    */
   policy_file: Type.Optional(Type.String()),
+  /** Seconds a server has that `http:` and `https:` checks ask; without a verdict the request is refused. Default 60. */
+  policy_remote_timeout: Seconds(60),
+  /** How rule, target and credentials are sent to it. Default application/x-www-form-urlencoded. */
+  policy_remote_content_type: Type.Union(
+    [Type.Literal('application/x-www-form-urlencoded'), Type.Literal('application/json')],
+    { default: 'application/x-www-form-urlencoded' },
+  ),
   /** Refuse tokens that are not of a project, system-scoped ones among them, whatever their roles. Default true. */
   enforce_scope: On,
   /** Answer `/healthcheck`, without a token. Default false. */
