@@ -38,13 +38,9 @@ export async function availabilityZoneData(
   if (isProblem(data)) return data;
   const {
     compute_zone: zone,
-    volume_zone: volumeZone,
     management_network: management,
     valid_vip_networks: networks = [],
   } = data as AmphoraAvailabilityZoneData;
-  if (volumeZone !== undefined) {
-    return unsupported(provider, 'volume_zone is not supported yet: amphorae have no volumes.');
-  }
   if (zone !== undefined && !(await api.compute.availabilityZoneExists(zone))) {
     return unsupported(provider, `compute_zone ${zone} is not known to the compute service.`);
   }

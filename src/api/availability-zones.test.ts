@@ -86,7 +86,7 @@ describe('An availability zone', () => {
     [{ availability_zone_data: '{"compute_zone": "mars"}' }, 501, 'mars'],
     [{ availability_zone_data: '{"valid_vip_networks": "a"}' }, 501, 'valid_vip_networks'],
     [{ availability_zone_data: '{"valid_vip_networks": ["gone"]}' }, 501, 'gone'],
-    [{ availability_zone_data: '{"volume_zone": "nova"}' }, 501, 'not supported yet'],
+    [{ availability_zone_data: '{"volume_zone": 7}' }, 501, 'volume_zone'],
     [{ availability_zone_data: '{"management_network": "gone"}' }, 501, 'gone'],
     [{ provider_name: 'f5' }, 400, 'f5'],
     [{ availability_zone_data: null }, 400, 'availability_zone_data'],
@@ -94,6 +94,12 @@ describe('An availability zone', () => {
     const reply = await profile(values);
     expect(reply.status).toBe(status);
     expect(reply.body.faultstring).toContain(text);
+  });
+
+  it('may name a volume zone, which nobody asks about as amphorae have no volumes', async () => {
+    const availability_zone_data = '{"volume_zone": "ssd-1"}';
+    const availability_zone = await aZone({}, { availability_zone_data });
+    expect((await create({ availability_zone })).status).toBe(201);
   });
 
   it('has a name of its own and a profile that exists', async () => {

@@ -19,6 +19,7 @@ export interface AvailabilityZone {
 export interface AmphoraAvailabilityZoneData {
   /** Nova's availability zone. */
   readonly compute_zone?: string;
+  /** Kept and shown. Amphorae have no volumes, as in Octavia without a volume driver. */
   readonly volume_zone?: string;
   readonly management_network?: string;
   /** Ids of the networks a VIP may be on. */
