@@ -35,7 +35,8 @@ export function translated(line: string): string | undefined {
   const [, head = '', kind = '', rest = '', tail = ''] = found;
   const name = nameOf(kind, rest);
   if (name === undefined) return undefined;
-  if (head !== '') return `${head}${name}${tail}`;
+  // HAProxy 3.0.0 says the head of its helps twice.
+  if (head !== '') return `${head}${name}${tail.replace(/^ # HELP \w+/, '')}`;
   const proxy = /^\{proxy="([^"]*)"/.exec(tail)?.[1];
   if (proxy !== undefined && isInternal(proxy)) return undefined;
   const label = kind === 'frontend' ? 'listener' : 'pool';

@@ -1,6 +1,7 @@
 import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import { checksOf } from './monitor.ts';
 import { address, call, Unwritable, word } from './quote.ts';
+import { serverIds } from './server-ids.ts';
 import { excludedVersions, type Files, serverTls } from './tls.ts';
 import { milliseconds, modeOf } from './frontend.ts';
 import { sizeOf } from './stick-table.ts';
@@ -65,13 +66,20 @@ function insertedHeaders(pool: WantedPool, listener: WantedListener): string[] {
   return lines;
 }
 
-function serverLine(member: WantedMember, checked: boolean, cookie: boolean, versions: string): string {
+function serverLine(
+  member: WantedMember,
+  checked: boolean,
+  cookie: boolean,
+  id: number | undefined,
+  versions: string,
+): string {
   const monitor =
     checked && (member.monitorAddress !== null || member.monitorPort !== null)
       ? ` addr ${address(member.monitorAddress ?? member.address)} port ${member.monitorPort ?? member.port}`
       : '';
   return (
-    `server ${word(member.id)} ${address(member.address)}:${member.port} weight ${member.weight}${monitor}` +
+    `server ${word(member.id)} ${address(member.address)}:${member.port} weight ${member.weight}` +
+    `${id === undefined ? '' : ` id ${id}`}${monitor}` +
     `${cookie ? ` cookie ${word(member.id)}` : ''}${member.backup ? ' backup' : ''}` +
     `${versions}${member.enabled ? '' : ' disabled'}`
   );
@@ -110,6 +118,7 @@ export function backendLines(
           .map((option) => ` ${option}`)
           .join('');
   const cookie = pool.sessionPersistence?.type === 'HTTP_COOKIE';
+  const ids = pool.algorithm === 'SOURCE_IP' ? serverIds(pool.members.map(({ id }) => id)) : undefined;
   const lines = [
     `backend ${backendName(pool, listener)}`,
     `mode ${mode}`,
@@ -124,7 +133,9 @@ export function backendLines(
     ...checks.lines,
     ...(checks.serverOptions.length > 0 ? ['load-server-state-from-file global'] : []),
     ...(shared.length > 0 ? [`default-server ${shared.join(' ')}`] : []),
-    ...pool.members.map((member) => serverLine(member, checks.serverOptions.length > 0, cookie, versions)),
+    ...pool.members.map((member) =>
+      serverLine(member, checks.serverOptions.length > 0, cookie, ids?.get(member.id), versions),
+    ),
   ];
   return { lines, warning: checks.warning };
 }

@@ -62,6 +62,8 @@ export function checksOf(pool: WantedPool, pingCheck: string): Checks {
       break;
     case 'PING':
       lines.push(
+        // Without the first of them HAProxy 3.4.0 ends by a signal; the second takes its place.
+        'option tcp-check',
         'option external-check',
         'external-check path /usr/sbin:/usr/bin:/sbin:/bin',
         `external-check command ${word(pingCheck)}`,
