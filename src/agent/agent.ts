@@ -21,6 +21,7 @@ import { serveMetrics } from './metrics.ts';
 import { agentPaths } from './paths.ts';
 import { unprivileged } from './privileges.ts';
 import { reloadPeak } from './reload-peak.ts';
+import { unbound } from './runtime/limits.ts';
 import { buildReport } from './report.ts';
 import { listen } from './server.ts';
 import { heard, noTraffic, type Traffic } from './traffic.ts';
@@ -206,8 +207,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const memoryPercent = async () => ((await usedBytes()) / machine.limitBytes) * 100;
   const metrics = await serveMetrics({ paths, memoryPercent, log });
   await Promise.all([apply.recall(), udp.recall()]);
-  if (await haproxy.adopt()) log.info({ master: haproxy.master() }, 'adopted HAProxy');
-  else if (apply.applied() !== undefined) await apply.revive();
+  if (await haproxy.adopt()) {
+    // The agent before us may have been killed while it held HAProxy back.
+    await ask(paths.statsSocket, unbound).catch((error: unknown) =>
+      log.warn({ err: error }, 'HAProxy is silent'),
+    );
+    log.info({ master: haproxy.master() }, 'adopted HAProxy');
+  } else if (apply.applied() !== undefined) await apply.revive();
   const recalled = apply.applied()?.carried;
   if (recalled?.vrrp !== undefined) await claimVips(recalled);
 

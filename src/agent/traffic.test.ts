@@ -9,6 +9,7 @@ const row = (total: number): StatRow => ({
   status: 'OPEN',
   weight: 0,
   current: 0,
+  most: 0,
   limit: 0,
   total,
   bytesIn: total * 10,

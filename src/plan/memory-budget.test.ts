@@ -68,8 +68,16 @@ describe('the memory budget', () => {
 
   it('gives the default limit in full where there is room, without a warning', () => {
     const budget = memoryBudget(input({ limitBytes: 32 * giB }));
-    expect(budget.maxconn).toBe(50_000);
+    expect(budget.listenerMaxconn.get('l1')).toBe(50_000);
     expect(budget.warnings).toEqual([]);
+  });
+
+  it('leaves limits room to grow without a reload, where there is room', () => {
+    const bound = (connectionLimit: number, limitBytes = 4 * giB) =>
+      memoryBudget(input({ limitBytes, listeners: [{ id: 'l1', kind: 'plain', connectionLimit, binds: 1 }] }))
+        .maxconn;
+    expect([100, 3000, 4096, 12_000].map((limit) => bound(limit))).toEqual([4096, 4096, 8192, 16_384]);
+    expect(bound(100, 256 * miB)).toBe(bound(900_000, 256 * miB));
   });
 
   it('caps a connection limit that does not fit, and says so', () => {

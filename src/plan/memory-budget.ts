@@ -27,6 +27,8 @@ const cacheSize = 20_000;
 /** Of a listener that names none, where the deployment does not say it. */
 export const defaultConnectionLimit = 50_000;
 const largestMaxconn = 1_000_000;
+/** Listeners' limits can grow within this, and beyond it within the next power of two, before HAProxy has to reload. */
+const leastRoom = 4096;
 /** Below this an amphora is of no use to anyone. */
 const smallestMaxconn = 100;
 const hardStopAfterSeconds = 1800;
@@ -106,6 +108,9 @@ function maxReloadsFor(limitBytes: number): number {
 /** In steps, so that the bound on connections does not move, and HAProxy reload, with every member or certificate. */
 const withRoom = (count: number, step: number): number => (Math.floor(count / step) + 1) * step;
 
+const roomFor = (connections: number): number =>
+  Math.max(leastRoom, 2 ** (Math.floor(Math.log2(connections)) + 1));
+
 /** Solves the inequality for `maxconn`. Pure: the same input gives the same budget at every render. */
 export function memoryBudget(input: BudgetInput): MemoryBudget {
   const maxReloads = maxReloadsFor(input.limitBytes);
@@ -141,7 +146,10 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
   const possible = Math.min(byMemory, byFiles, largestMaxconn, input.running ?? Infinity);
   const fits = possible >= smallestMaxconn;
   const maxconn = fits
-    ? Math.max(smallestMaxconn, Math.min(possible, input.running ?? (wantedSum || defaultConnectionLimit)))
+    ? Math.max(
+        smallestMaxconn,
+        Math.min(possible, input.running ?? roomFor(wantedSum || defaultConnectionLimit)),
+      )
     : smallestMaxconn;
   const reason = byFiles < byMemory ? 'open files' : 'memory';
 

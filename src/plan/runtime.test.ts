@@ -51,7 +51,10 @@ const change = (before: WantedAmphora, after: WantedAmphora, running?: number, v
 const commands = (before: WantedAmphora, after: WantedAmphora, running?: number) => {
   const planned = change(before, after, running);
   if (planned.kind === 'reload') throw new Error(planned.why);
-  return planned.commands.map((one) => ('text' in one ? one.text : `${one.replaces}: ${one.entries.join()}`));
+  return planned.commands.map((one) => {
+    if ('limits' in one) return `limit of ${one.limits}: ${one.from} to ${one.to}, ${one.threads} threads`;
+    return 'text' in one ? one.text : `${one.replaces}: ${one.entries.join()}`;
+  });
 };
 
 describe('members change by commands', () => {
@@ -199,6 +202,29 @@ describe('tables are replaced as a whole', () => {
   });
 });
 
+describe('a connection limit changes', () => {
+  const limited = (connectionLimit: number) => tree({}, { connectionLimit });
+
+  it('with care, for HAProxy must not be told so while its listener is full', () => {
+    const listener = id('l', 1);
+    expect(commands(limited(1000), limited(4000))).toEqual([`limit of ${listener}: 1000 to 4000, 1 threads`]);
+    expect(commands(limited(1000), limited(20), 4096)).toEqual([
+      `limit of ${listener}: 1000 to 20, 1 threads`,
+    ]);
+  });
+
+  it('by a plain command from HAProxy 3.1 on', () => {
+    const by = (version: string) => change(limited(1000), limited(4000), undefined, version);
+    const command = { text: `set maxconn frontend ${id('l', 1)} 4000`, says: [] };
+    for (const version of ['3.1.0', '3.2.4-98813a1', '4.0.1']) {
+      expect(by(version)).toMatchObject({ kind: 'runtime', commands: [command] });
+    }
+    for (const version of ['3.0.5', '2.6.12', 'unknown']) {
+      expect(by(version)).toMatchObject({ kind: 'runtime', commands: [{ from: 1000, to: 4000 }] });
+    }
+  });
+});
+
 describe('a reload is needed', () => {
   const cookies = {
     type: 'HTTP_COOKIE',
@@ -266,7 +292,7 @@ describe('a reload is needed', () => {
       'a server added to cookie persistence',
     ],
     [
-      'for a connection limit',
+      'for a connection limit beyond what HAProxy was started with',
       tree({}, { connectionLimit: 60_000 }),
       tree({}, { connectionLimit: 70_000 }),
       'maxconn of global',

@@ -3,7 +3,14 @@ import { ticketKeysFile } from './haproxy/tls.ts';
 import { certificateChanges } from './runtime/files.ts';
 import { removal, type Server, serversOf, serverChanges } from './runtime/servers.ts';
 import type { Abilities } from './runtime/abilities.ts';
-import { type Command, NeedsReload, type Replacement, type Steps } from './runtime/steps.ts';
+import { isLimit, limitChange } from './runtime/limits.ts';
+import {
+  type Command,
+  type LimitChange,
+  NeedsReload,
+  type Replacement,
+  type Steps,
+} from './runtime/steps.ts';
 import { tableChanges } from './runtime/tables.ts';
 
 /** What the servers of a backend are to be once the commands were taken. */
@@ -16,7 +23,7 @@ export type RuntimeChange =
   | {
       readonly kind: 'runtime';
       /** Empty when only the files differ, such as in the order of servers. */
-      readonly commands: readonly (Command | Replacement)[];
+      readonly commands: readonly (Command | Replacement | LimitChange)[];
       /** To be read back: those of which a server was changed. */
       readonly backends: readonly WantedBackend[];
       /** A few words for the log. */
@@ -53,6 +60,11 @@ export function runtimeChange(
     for (const [n, part] of now.entries()) {
       const oldLines = staying[n]?.lines ?? [];
       refuseOtherLines(part.name, oldLines, part.lines);
+      if (part.name.startsWith('frontend ')) {
+        const frontend = part.name.slice('frontend '.length);
+        const limit = limitChange(frontend, oldLines, part.lines, now[0]?.lines ?? [], abilities);
+        if (limit !== undefined) parts.push(limit);
+      }
       if (!part.name.startsWith('backend ')) continue;
       const name = part.name.slice('backend '.length);
       const changes = serverChanges(name, oldLines, part.lines, abilities);
@@ -107,12 +119,11 @@ function partsOf({ text, sections }: RenderedHaproxy): Part[] {
   ];
 }
 
-/**
- * All lines but those of servers stay. The bounds on connections too: HAProxy 2.6 hangs, and is killed by its own
- * watchdog, when it gets `set maxconn frontend` while that frontend is full.
- */
+/** All lines but those of servers and the limit of a listener stay. */
 function refuseOtherLines(name: string, before: readonly string[], after: readonly string[]): void {
-  const [old, now] = [before, after].map((lines) => lines.filter((line) => !line.startsWith('server ')));
+  const changes = (line: string) =>
+    line.startsWith('server ') || (name.startsWith('frontend ') && isLimit(line));
+  const [old, now] = [before, after].map((lines) => lines.filter((line) => !changes(line)));
   const longer = Math.max(old?.length ?? 0, now?.length ?? 0);
   for (let n = 0; n < longer; n += 1) {
     const line = now?.[n] ?? old?.[n] ?? '';

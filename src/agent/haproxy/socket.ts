@@ -51,6 +51,8 @@ export interface StatRow {
   readonly status: string;
   readonly weight: number;
   readonly current: number;
+  /** The most sessions at a time since this worker began. */
+  readonly most: number;
   /** Sessions it takes at most at a time; 0 for a server without a limit. */
   readonly limit: number;
   readonly total: number;
@@ -66,6 +68,7 @@ export function parseStat(csv: string): StatRow[] {
   const place = (name: string) => columns.indexOf(name);
   const [proxy, service, status] = [place('pxname'), place('svname'), place('status')];
   const [weight, current, limit, total] = [place('weight'), place('scur'), place('slim'), place('stot')];
+  const most = place('smax');
   const [bytesIn, bytesOut, errors] = [place('bin'), place('bout'), place('ereq')];
   return lines
     .filter((line) => line !== '')
@@ -78,6 +81,7 @@ export function parseStat(csv: string): StatRow[] {
         status: cells[status] ?? '',
         weight: number(weight),
         current: number(current),
+        most: number(most),
         limit: number(limit),
         total: number(total),
         bytesIn: number(bytesIn),

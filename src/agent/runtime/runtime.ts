@@ -1,8 +1,9 @@
 import { ticketKeysFile } from '../../plan/haproxy/tls.ts';
 import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
 import { removal, type Server } from '../../plan/runtime/servers.ts';
-import type { Command, Replacement } from '../../plan/runtime/steps.ts';
+import type { Command, LimitChange, Replacement } from '../../plan/runtime/steps.ts';
 import { ask } from '../haproxy/socket.ts';
+import { changeLimit } from './limits.ts';
 import { RuntimeRefusal } from './refusal.ts';
 import { replaceTable } from './tables.ts';
 
@@ -27,6 +28,10 @@ export async function takeAtRuntime(
   for (const step of linesOf(change.commands)) {
     if ('replaces' in step) {
       await replaceTable(socket, step);
+      continue;
+    }
+    if ('limits' in step) {
+      await changeLimit(socket, step);
       continue;
     }
     const { line, says } = step;
@@ -62,8 +67,8 @@ export async function dismiss(socket: string, leavers: readonly Leaver[]): Promi
 
 /** Commands to servers go many in a line, whose answers are one text; what they have done is read back anyway. */
 function* linesOf(
-  commands: readonly (Command | Replacement)[],
-): Generator<{ line: string; says: readonly string[] } | Replacement> {
+  commands: readonly (Command | Replacement | LimitChange)[],
+): Generator<{ line: string; says: readonly string[] } | Replacement | LimitChange> {
   let texts: string[] = [];
   let says = new Set<string>();
   const joined = () => ({ line: texts.join(';'), says: [...says] });

@@ -12,10 +12,20 @@ export interface Replacement {
   readonly entries: readonly string[];
 }
 
+/** Another limit of connections for a listener, by a HAProxy that must not be told so while that listener is full. */
+export interface LimitChange {
+  /** Name of the frontend. */
+  readonly limits: string;
+  readonly from: number;
+  readonly to: number;
+  /** `nbthread` of HAProxy. */
+  readonly threads: number;
+}
+
 /** What one part of a configuration needs, in order: what comes, what changes, what goes. */
 export interface Steps {
   readonly coming: readonly Command[];
-  readonly changing: readonly (Command | Replacement)[];
+  readonly changing: readonly (Command | Replacement | LimitChange)[];
   readonly leaving: readonly Command[];
   /** What they do, a kind for each thing done. */
   readonly kinds: readonly string[];
