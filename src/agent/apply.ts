@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { demandOf } from '../plan/haproxy/demand.ts';
+import { demandOf, poolsById, poolsOf, sumOfDemands } from '../plan/haproxy/demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from '../plan/haproxy/render.ts';
 import { keepalivedBytes } from '../plan/keepalived.ts';
 import { type MemoryBudget, memoryBudget } from '../plan/memory-budget.ts';
@@ -33,7 +33,11 @@ export interface Applied {
   readonly warnings: Warnings;
   /** Global `maxconn` of HAProxy for what is carried. */
   readonly maxconn?: number;
+  readonly closed?: readonly Closed[];
 }
+
+/** A listener that HAProxy has closed and keeps until it reloads, and the pools behind it as they were. */
+type Closed = Pick<WantedAmphora, 'listeners' | 'pools'>;
 
 export type Change = Outcome['change'];
 
@@ -99,9 +103,23 @@ export function applier(options: ApplierOptions) {
     log,
   });
 
+  /** What HAProxy keeps when, without a reload, it carries this tree. */
+  function closedBeside(tree: WantedAmphora): readonly Closed[] {
+    const served = new Set(tree.listeners.map(({ id }) => id));
+    const carried = applied?.carried;
+    const pools = carried === undefined ? new Map() : poolsById(carried);
+    const now =
+      carried?.listeners.map((one) => ({ listeners: [one], pools: [...poolsOf(one, pools)] })) ?? [];
+    return [...now, ...(applied?.closed ?? [])].filter(({ listeners: [one] }) => !served.has(one?.id ?? ''));
+  }
+
   function rendered(tree: WantedAmphora, running?: number): Made {
     const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);
-    const made = memoryBudget({ ...machine, ...demandOf(tree), reservedBytes, running });
+    // What is kept goes with the next reload.
+    const kept =
+      running === undefined ? [] : closedBeside(tree).map((closed) => demandOf({ ...tree, ...closed }));
+    const demand = kept.reduce(sumOfDemands, demandOf(tree));
+    const made = memoryBudget({ ...machine, ...demand, reservedBytes, running });
     return {
       budget: made,
       rendered: renderHaproxy(tree, made, { ...paths, user: options.user }),
@@ -185,12 +203,14 @@ export function applier(options: ApplierOptions) {
       }
       if (loaded !== undefined) {
         serve(loaded.made);
+        const isNew = loaded.change === 'start' || loaded.change === 'reload';
         applied = {
           wanted,
           carried: tree,
           refused: [...refused].map(([id, reason]) => ({ id, reason })),
           warnings: [...held.warnings, ...loaded.made.rendered.warnings],
           maxconn: loaded.made.budget.maxconn,
+          closed: isNew ? [] : closedBeside(tree),
         };
         await writeWhole(paths.applied, JSON.stringify(applied));
         return loaded;

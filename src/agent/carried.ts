@@ -55,6 +55,14 @@ export function without(
   };
 }
 
+/** Columns of a saved server state. */
+const checkState = 13;
+const [checkConfigured, checkEnabled] = [0x02, 0x04];
+
+/** Nothing is known of a member whose checks were switched off, and HAProxy would leave them so. */
+const checksSleep = (cells: readonly string[]): boolean =>
+  (Number(cells[checkState]) & (checkConfigured | checkEnabled)) === checkConfigured;
+
 /** The lines of a saved server state that still hold: of members that are as they were. */
 export function stillTrue(state: string, before: WantedAmphora | undefined, now: WantedAmphora): string {
   const membersOf = (tree: WantedAmphora | undefined) =>
@@ -67,7 +75,9 @@ export function stillTrue(state: string, before: WantedAmphora | undefined, now:
   const [version = '1', ...lines] = state.split('\n');
   const kept = lines.filter((line) => {
     if (line.startsWith('#')) return true;
-    const [, backend = '', , server = ''] = line.split(' ');
+    const cells = line.split(' ');
+    if (checksSleep(cells)) return false;
+    const [, backend = '', , server = ''] = cells;
     const key = `${backend.split(':')[0]} ${server}`;
     return current.has(key) && current.get(key) === old.get(key);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { WantedAmphora, WantedListener, WantedPool } from '../wire/wanted.ts';
+import fc from 'fast-check';
+import type { WantedAmphora, WantedHealthMonitor, WantedListener, WantedPool } from '../wire/wanted.ts';
 import {
   aBackendTls,
   aListener,
@@ -12,11 +13,13 @@ import {
   aWanted,
   id,
 } from './haproxy/wanted.fixture.ts';
+import { anyTree } from './haproxy/legal-trees.fixture.ts';
 import { demandOf } from './haproxy/demand.ts';
 import { renderHaproxy } from './haproxy/render.ts';
 import { memoryBudget } from './memory-budget.ts';
 import { abilitiesOf } from './runtime/abilities.ts';
-import { runtimeChange } from './runtime.ts';
+import { withoutChecks } from './runtime/checks.ts';
+import { asWritten, runtimeChange } from './runtime.ts';
 
 const backend = `${id('p', 1)}:${id('l', 1)}`;
 const certificate = (letter: string) => ({
@@ -159,7 +162,6 @@ describe('what goes needs no reload', () => {
     expect(commands(two, { ...two, listeners: [first as WantedListener] }, 2000)).toEqual([
       `disable frontend ${id('l', 2)}`,
       `set server ${other}/${id('m', 2)} state maint`,
-      `del server ${other}/${id('m', 2)}`,
     ]);
   });
 
@@ -171,12 +173,158 @@ describe('what goes needs no reload', () => {
     });
   });
 
-  it('but one with certificates, which HAProxy would keep', () => {
+  it('one with certificates, which HAProxy keeps', () => {
     const tls = tree({}, { protocol: 'TERMINATED_HTTPS', tls: aTls([certificate('a')]) });
-    expect(change(tls, { ...tls, listeners: [] }, 1000)).toEqual({
-      kind: 'reload',
-      why: 'a listener with certificates went',
-    });
+    expect(commands(tls, { ...tls, listeners: [] }, 1000)[0]).toBe(`disable frontend ${id('l', 1)}`);
+  });
+});
+
+/** Commands of each change of a series, each after what the one before has left. */
+function series(trees: readonly WantedAmphora[], running = 4096): (string[] | string)[] {
+  let loaded = asWritten;
+  return trees.slice(1).map((after, n) => {
+    const before = rendered(trees[n] as WantedAmphora, running);
+    const planned = runtimeChange(before, rendered(after, running), abilitiesOf('2.6.12'), loaded);
+    if (planned.kind === 'reload') return planned.why;
+    loaded = planned.loaded;
+    return planned.commands.map((one) =>
+      'text' in one ? (one.text.split('\n', 1)[0] ?? '') : 'table or limit',
+    );
+  });
+}
+
+describe('what went comes back as HAProxy still has it', () => {
+  const none = { ...tree(), listeners: [] };
+  const listener = id('l', 1);
+
+  it('a listener after its pool, with what has changed meanwhile', () => {
+    const before = tree({ members: [aMember(1), aMember(2)] });
+    const after = tree(
+      { members: [aMember(2, { weight: 5 }), aMember(3)] },
+      { connectionLimit: 2000, allowedCidrs: ['10.0.0.0/8'] },
+    );
+    const [one, two, three] = [1, 2, 3].map((n) => `${backend}/${id('m', n)}`);
+    expect(series([before, none, after])).toEqual([
+      [`disable frontend ${listener}`, `set server ${one} state maint`, `set server ${two} state maint`],
+      [
+        `add server ${three} 10.0.0.4:80 weight 1`,
+        `enable server ${three}`,
+        `set server ${two} weight 5`,
+        `set server ${two} state ready`,
+        'table or limit',
+        `set maxconn frontend ${listener} 2000`,
+        `enable frontend ${listener}`,
+        `set server ${one} state maint`,
+        `del server ${one}`,
+      ],
+    ]);
+  });
+
+  it('a listener whose pool was checked before, and is not now; and the other way round', () => {
+    const checked = tree({ healthMonitor: aMonitor(), members: [aMember(1)] });
+    const unchecked = tree({ members: [aMember(1)] });
+    const server = `${backend}/${id('m', 1)}`;
+    expect(series([checked, none, unchecked])[1]).toEqual([
+      `disable health ${server}`,
+      `set server ${server} health up`,
+      `set server ${server} state ready`,
+      `enable frontend ${listener}`,
+    ]);
+    expect(series([checked, unchecked, none, checked]).slice(1)).toEqual([
+      [`disable frontend ${listener}`, `set server ${server} state maint`, `enable health ${server}`],
+      [`set server ${server} state ready`, `enable frontend ${listener}`],
+    ]);
+  });
+
+  it('and again, but not with another line, and not when HAProxy has never had it', () => {
+    const other = tree({}, { timeoutClientData: 1 });
+    const [, first, , second] = series([tree(), none, tree(), none, tree()]);
+    expect(second).toEqual(first);
+    expect(series([tree(), none, other])[1]).toBe(`timeout client of frontend ${listener}`);
+    expect(series([none, tree()])).toEqual(['a listener came, or a pool behind one']);
+  });
+
+  it('one with certificates, which were renewed meanwhile', () => {
+    const tls = (...letters: string[]) =>
+      tree(
+        { members: [] },
+        { protocol: 'TERMINATED_HTTPS', tls: aTls(letters.map(certificate)) },
+        { ticketKeys: ticketKeys('ABC') },
+      );
+    const [closing, opening] = series([tls('a', 'b'), none, tls('a', 'c')]);
+    expect(closing).toEqual([`disable frontend ${listener}`]);
+    expect((opening as string[]).map((text) => text.split(' ', 3).join(' '))).toEqual([
+      'new ssl cert',
+      'set ssl cert',
+      'commit ssl cert',
+      'add ssl crt-list',
+      `enable frontend ${listener}`,
+      'del ssl crt-list',
+      'del ssl cert',
+    ]);
+  });
+});
+
+describe('a monitor is switched off and on', () => {
+  const monitor = aMonitor({ type: 'HTTP', fall: 2 });
+  const checked = (members = [aMember(1)], changes: Partial<WantedHealthMonitor> = {}) =>
+    tree({ protocol: 'PROXY', healthMonitor: { ...monitor, ...changes }, members });
+  const unchecked = (members = [aMember(1)]) => tree({ protocol: 'PROXY', members });
+  const server = (n: number) => `${backend}/${id('m', n)}`;
+
+  it('and every member is up while nobody asks it', () => {
+    expect(series([checked(), unchecked(), checked()])).toEqual([
+      [`disable health ${server(1)}`, `set server ${server(1)} health up`],
+      [`enable health ${server(1)}`],
+    ]);
+  });
+
+  it('with members that came meanwhile, ready to be asked', () => {
+    const two = [aMember(1), aMember(2)];
+    expect(series([checked(), unchecked(), unchecked(two), checked(two)]).slice(1)).toEqual([
+      [
+        `add server ${server(2)} 10.0.0.3:80 weight 1 send-proxy check inter 5s fall 2 rise 3`,
+        `enable server ${server(2)}`,
+      ],
+      [`enable health ${server(1)}`, `enable health ${server(2)}`],
+    ]);
+  });
+
+  it('but not as another monitor, at other ports, or where a check under way could take a member out', () => {
+    const elsewhere = [aMember(1, { monitorPort: 8080 })];
+    expect(series([checked(), unchecked(), checked([aMember(1)], { delay: 9 })])[1]).toMatch(
+      /^default-server /,
+    );
+    expect(series([checked(elsewhere), unchecked(elsewhere), checked(elsewhere)])[1]).toEqual([
+      `enable health ${server(1)}`,
+    ]);
+    expect(series([checked(), unchecked(elsewhere), checked(elsewhere)])[1]).toMatch(/^options of server/);
+    expect(series([checked([aMember(1)], { fall: 1 }), unchecked()])).toEqual([
+      'a monitor that takes members out at the first failure',
+    ]);
+  });
+
+  it('is the difference between the same pool with it and without it', () => {
+    fc.assert(
+      fc.property(anyTree({ certificate: certificate('a'), caPem: 'ca', crlPem: 'crl' }), (wanted) => {
+        const lines = (one: WantedAmphora) =>
+          rendered(one)
+            .text.split('\n')
+            .map((line) => line.trim());
+        const without = { ...wanted, pools: wanted.pools.map((pool) => ({ ...pool, healthMonitor: null })) };
+        const pings = /^(external-check|insecure-fork-wanted)$/;
+        const sections = (text: string[]) =>
+          text
+            .join('\n')
+            .split('\n\n')
+            .map((one) => one.split('\n'));
+        expect(
+          sections(lines(wanted)).map((section) =>
+            withoutChecks(section.filter((line) => !pings.test(line))),
+          ),
+        ).toEqual(sections(lines(without)));
+      }),
+    );
   });
 });
 

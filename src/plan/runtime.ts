@@ -1,9 +1,19 @@
 import type { RenderedHaproxy, Section } from './haproxy/render.ts';
 import { ticketKeysFile } from './haproxy/tls.ts';
-import { certificateChanges } from './runtime/files.ts';
-import { removal, type Server, serversOf, serverChanges } from './runtime/servers.ts';
 import type { Abilities } from './runtime/abilities.ts';
-import { isLimit, limitChange } from './runtime/limits.ts';
+import { hasChecks, withoutChecks } from './runtime/checks.ts';
+import { certificateChanges, heldFiles } from './runtime/files.ts';
+import { isLimit, listenerChanges } from './runtime/listeners.ts';
+import {
+  atRest,
+  removalOfAll,
+  rest,
+  type Server,
+  serversOf,
+  serverChanges,
+  withoutServers,
+  withServersOf,
+} from './runtime/servers.ts';
 import {
   type Command,
   type LimitChange,
@@ -28,8 +38,23 @@ export type RuntimeChange =
       readonly backends: readonly WantedBackend[];
       /** A few words for the log. */
       readonly why: string;
+      /** What HAProxy then has otherwise than its files say. */
+      readonly loaded: Loaded;
     }
   | { readonly kind: 'reload'; readonly why: string };
+
+/** What HAProxy has otherwise than its files say, until it reloads. */
+export interface Loaded {
+  /**
+   * By the head of its section, the lines as HAProxy has loaded them: of a listener that is closed and of the pools
+   * behind it, of a pool that its listener no longer uses, and of a pool whose checks are switched off.
+   */
+  readonly sections: ReadonlyMap<string, readonly string[]>;
+  /** Those that a closed listener needs. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export const asWritten: Loaded = { sections: new Map(), files: new Map() };
 
 /** A reload is cheaper than more. */
 const mostCommands = 4000;
@@ -42,88 +67,106 @@ export function runtimeChange(
   before: RenderedHaproxy,
   after: RenderedHaproxy,
   abilities: Abilities,
+  loaded: Loaded = asWritten,
 ): RuntimeChange {
   try {
     const parts: Steps[] = [];
     const backends: WantedBackend[] = [];
+    const sections = new Map<string, readonly string[]>();
     const [old, now] = [partsOf(before), partsOf(after)];
-    const names = new Set(now.map(({ name }) => name));
-    const staying = old.filter(({ name }) => names.has(name));
-    if (staying.map(({ name }) => name).join() !== now.map(({ name }) => name).join()) {
+    if ([...now.keys()].some((name) => !old.has(name) && !loaded.sections.has(name))) {
       throw new NeedsReload('a listener came, or a pool behind one');
     }
-    for (const part of old.filter(({ name }) => !names.has(name))) {
-      parts.push(departure(part));
-      if (part.name.startsWith('backend '))
-        backends.push({ name: part.name.slice('backend '.length), servers: [] });
-    }
-    for (const [n, part] of now.entries()) {
-      const oldLines = staying[n]?.lines ?? [];
-      refuseOtherLines(part.name, oldLines, part.lines);
-      if (part.name.startsWith('frontend ')) {
-        const frontend = part.name.slice('frontend '.length);
-        const limit = limitChange(frontend, oldLines, part.lines, now[0]?.lines ?? [], abilities);
-        if (limit !== undefined) parts.push(limit);
+    for (const [name, lines] of old) {
+      if (now.has(name)) continue;
+      const held = loaded.sections.get(name) ?? lines;
+      // Behind a listener that is closed, servers rest until it is opened again.
+      const rests = isBackend(name) && !now.has(`frontend ${name.split(':')[1]}`);
+      const left = rests ? atRest(held, lines) : withoutServers(held);
+      sections.set(name, left);
+      if (!isBackend(name)) parts.push(closing(ownName(name)));
+      else {
+        parts.push(rests ? rest(ownName(name), held, lines) : removalOfAll(ownName(name), lines));
+        backends.push({ name: ownName(name), servers: serversOf(left) });
       }
-      if (!part.name.startsWith('backend ')) continue;
-      const name = part.name.slice('backend '.length);
-      const changes = serverChanges(name, oldLines, part.lines, abilities);
+    }
+    for (const [name, lines] of loaded.sections) {
+      if (!old.has(name) && !now.has(name)) sections.set(name, lines);
+    }
+    for (const [name, lines] of now) {
+      const was = old.get(name);
+      const held = loaded.sections.get(name) ?? was ?? [];
+      const asleep = isBackend(name) && hasChecks(held) && !hasChecks(lines);
+      refuseOtherLines(name, asleep ? withoutChecks(held) : held, lines);
+      if (asleep) sections.set(name, withServersOf(held, lines));
+      if (name.startsWith('frontend ')) {
+        const listener = { before: was, loaded: held, after: lines };
+        parts.push(...listenerChanges(ownName(name), listener, now, abilities));
+      }
+      if (!isBackend(name)) continue;
+      const backend = { before: was ?? held, loaded: held, after: lines };
+      const changes = serverChanges(ownName(name), backend, abilities);
       if (changes === undefined) continue;
       parts.push(changes);
-      backends.push({ name, servers: serversOf(part.lines) });
+      backends.push({ name: ownName(name), servers: serversOf(lines) });
     }
-    parts.push(certificateChanges(before.files, after.files));
-    parts.push(tableChanges(before.files, after.files));
-    parts.push(ticketKeyChanges(before.files.get(ticketKeysFile), after.files.get(ticketKeysFile)));
+    const had = new Map([...loaded.files, ...before.files]);
+    const closed = [...sections].flatMap(([name, lines]) => (now.has(name) ? [] : lines));
+    parts.push(certificateChanges(had, after.files, closed));
+    parts.push(tableChanges(had, after.files));
+    parts.push(ticketKeyChanges(had.get(ticketKeysFile), after.files.get(ticketKeysFile)));
     const commands = [
       ...parts.flatMap(({ coming }) => coming),
       ...parts.flatMap(({ changing }) => changing),
+      ...parts.flatMap(({ opening = [] }) => opening),
       ...parts.flatMap(({ leaving }) => leaving),
     ];
     if (commands.length > mostCommands) throw new NeedsReload('it is too much at once');
-    return { kind: 'runtime', commands, backends, why: summary(parts.flatMap(({ kinds }) => kinds)) };
+    const why = summary(parts.flatMap(({ kinds }) => kinds));
+    return {
+      kind: 'runtime',
+      commands,
+      backends,
+      why,
+      loaded: { sections, files: heldFiles(had, after.files, closed) },
+    };
   } catch (error) {
     if (!(error instanceof NeedsReload)) throw error;
     return { kind: 'reload', why: error.message };
   }
 }
 
+const isBackend = (name: string): boolean => name.startsWith('backend ');
+const ownName = (name: string): string => name.split(' ')[1] ?? '';
+
 /**
- * A listener is closed, and a pool behind one loses its members. What is left of them, names without work, goes with
- * the next reload; until then whoever asks HAProxy has to pass them over.
+ * What is left of a listener that is closed, and of a pool behind it, goes with the next reload; until then whoever asks
+ * HAProxy has to pass them over.
  */
-function departure({ name, lines }: Part): Steps {
-  const [kind, own = ''] = name.split(' ');
-  if (kind === 'backend') {
-    const leaving = serversOf(lines).flatMap((server) => removal(own, server.name));
-    return { coming: [], changing: [], leaving, kinds: ['pool of a listener removed'] };
-  }
-  const leaving = [{ text: `disable frontend ${own}`, says: [] }];
-  return { coming: [], changing: [], leaving, kinds: ['listener closed'] };
-}
+const closing = (frontend: string): Steps => ({
+  ...{ coming: [], changing: [], kinds: ['listener closed'] },
+  leaving: [{ text: `disable frontend ${frontend}`, says: [] }],
+});
 
-interface Part {
-  /** The head of the section; of what stands before all sections, `global`. */
-  readonly name: string;
-  readonly lines: readonly string[];
-}
+type Parts = ReadonlyMap<string, readonly string[]>;
 
-function partsOf({ text, sections }: RenderedHaproxy): Part[] {
+/** Lines by the head of their section; what stands before all sections is `global`. */
+function partsOf({ text, sections }: RenderedHaproxy): Parts {
   const lines = text.split('\n');
   const body = ({ from, to }: Pick<Section, 'from' | 'to'>) =>
     lines.slice(from, to).map((line) => line.trim());
   const first = sections[0]?.from ?? lines.length;
-  return [
-    { name: 'global', lines: body({ from: 0, to: first - 1 }).filter((line) => line !== '') },
-    ...sections.map((section) => ({ name: lines[section.from - 1] ?? '', lines: body(section) })),
-  ];
+  return new Map([
+    ['global', body({ from: 0, to: first - 1 }).filter((line) => line !== '')],
+    ...sections.map((section) => [lines[section.from - 1] ?? '', body(section)] as const),
+  ]);
 }
 
 /** All lines but those of servers and the limit of a listener stay. */
 function refuseOtherLines(name: string, before: readonly string[], after: readonly string[]): void {
-  const changes = (line: string) =>
-    line.startsWith('server ') || (name.startsWith('frontend ') && isLimit(line));
-  const [old, now] = [before, after].map((lines) => lines.filter((line) => !changes(line)));
+  const [old, now] = [before, after].map((lines) =>
+    withoutServers(lines).filter((line) => !name.startsWith('frontend ') || !isLimit(line)),
+  );
   const longer = Math.max(old?.length ?? 0, now?.length ?? 0);
   for (let n = 0; n < longer; n += 1) {
     const line = now?.[n] ?? old?.[n] ?? '';

@@ -1,6 +1,6 @@
 import { type RenderedHaproxy } from '../../plan/haproxy/render.ts';
 import type { Abilities } from '../../plan/runtime/abilities.ts';
-import { runtimeChange } from '../../plan/runtime.ts';
+import { asWritten, type Loaded, runtimeChange } from '../../plan/runtime.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ConfigurationFiles } from '../haproxy/files.ts';
 import { dismiss, type Leaver, takeAtRuntime } from './runtime.ts';
@@ -25,6 +25,7 @@ export type Attempt =
 /** Changes a HAProxy that serves without a reload. All methods but `stop` are for one caller at a time. */
 export function runtimeChanger({ socket, files, abilities, inTurn, log }: ChangerOptions) {
   let leavers: readonly Leaver[] = [];
+  let loaded: Loaded = asWritten;
   let timer: NodeJS.Timeout | undefined;
 
   function dismissLater(): void {
@@ -51,7 +52,7 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
       }
       const fingerprint = files.fingerprint(after);
       if (fingerprint === files.fingerprint(before)) return { change: 'none' };
-      const planned = runtimeChange(before, after, abilities);
+      const planned = runtimeChange(before, after, abilities, loaded);
       if (planned.kind === 'reload') return { change: 'reload', why: planned.why };
       const version = await files.write(after, 'taken');
       try {
@@ -66,6 +67,7 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
         log.warn({ err: error }, 'HAProxy did not take a change at run time');
         return { change: 'reload', why: `tried without: ${error instanceof Error ? error.message : 'no'}` };
       }
+      loaded = planned.loaded;
       dismissLater();
       return { change: 'runtime', why: planned.why };
     },
@@ -74,6 +76,7 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
     forget(): void {
       clearTimeout(timer);
       leavers = [];
+      loaded = asWritten;
     },
 
     stop(): void {

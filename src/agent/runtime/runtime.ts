@@ -106,8 +106,13 @@ async function compared(socket: string, backend: WantedBackend): Promise<readonl
   return leavers;
 }
 
+interface RunningServer extends Server {
+  /** It failed its checks. */
+  readonly down: boolean;
+}
+
 /** The answer to `show servers state`. */
-export function parseServers(state: string): Server[] {
+export function parseServers(state: string): RunningServer[] {
   return state
     .split('\n')
     .filter((line) => /^\d+ \S+ \d+ /.test(line))
@@ -121,6 +126,7 @@ export function parseServers(state: string): Server[] {
         weight: number(7),
         maint: (number(6) & forcedMaint) !== 0,
         checked: (number(13) & checkEnabled) !== 0,
+        down: number(5) === 0,
       };
     });
 }
@@ -131,7 +137,8 @@ const checkEnabled = 0x04;
 const canonical = (address: string): string =>
   address.includes(':') ? new URL(`http://[${address}]`).hostname : address;
 
-const isSame = (one: Server, other: Server): boolean =>
+const isSame = (one: RunningServer, other: Server): boolean =>
+  !(one.down && !one.checked && !one.maint) &&
   one.port === other.port &&
   one.weight === other.weight &&
   one.maint === other.maint &&

@@ -20,10 +20,21 @@ export function poolsById(wanted: WantedAmphora): ReadonlyMap<string, WantedPool
 
 const countOf = (pem: string | null): number => pem?.split('-----BEGIN ').length ?? 0;
 
+export type Demand = Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickEntries' | 'listeners'>;
+
+/** Of a tree, and what is kept beside it: listeners of that are closed. */
+export function sumOfDemands(tree: Demand, kept: Demand): Demand {
+  return {
+    listeners: tree.listeners,
+    certificates: tree.certificates + kept.certificates,
+    servers: tree.servers + kept.servers,
+    l7Rules: tree.l7Rules + kept.l7Rules,
+    stickEntries: tree.stickEntries + kept.stickEntries,
+  };
+}
+
 /** What a wanted tree asks of the memory budget. */
-export function demandOf(
-  wanted: WantedAmphora,
-): Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickEntries' | 'listeners'> {
+export function demandOf(wanted: WantedAmphora): Demand {
   const pools = poolsById(wanted);
   const backends = wanted.listeners.flatMap((listener) => poolsOf(listener, pools));
   const tlsOfListeners = wanted.listeners.flatMap((listener) => listener.tls ?? []);

@@ -15,7 +15,7 @@ const kindOf = (path: string): 'cert' | 'ca-file' | 'crl-file' | undefined => {
  * Certificates, CAs and CRLs in place, and the lists of certificates entry by entry. That a file has come or gone
  * shows in a list, or else in a line of the configuration. Throws `NeedsReload`.
  */
-export function certificateChanges(before: Files, after: Files): Steps {
+export function certificateChanges(before: Files, after: Files, closed: readonly string[]): Steps {
   const coming: Command[] = [];
   const changing: Command[] = [];
   const leaving: Command[] = [];
@@ -52,13 +52,31 @@ export function certificateChanges(before: Files, after: Files): Steps {
       }
     }
   }
+  const held = heldByClosed(before, after, closed);
   for (const path of before.keys()) {
     if (after.has(path) || kindOf(path) !== 'cert') continue;
-    // HAProxy holds on to the certificates of a listener that it has closed.
-    if (path.startsWith('listeners/')) throw new NeedsReload('a listener with certificates went');
+    if (held.has(path)) continue;
     leaving.push({ text: `del ssl cert ${path}`, says: ['deleted!'] });
   }
   return { coming, changing, leaving, kinds };
+}
+
+/**
+ * Certificates that HAProxy does not let go of, though nothing needs them: in the list of a listener that it has closed,
+ * or of a pool behind one. `closed`: lines of such listeners and pools.
+ */
+function heldByClosed(before: Files, after: Files, closed: readonly string[]): ReadonlySet<string> {
+  const lists = [...before].filter(([path]) => path.endsWith('.crt-list') && !after.has(path));
+  const ofServers = closed.flatMap((line) => /^default-server .*\bcrt (\S+)/.exec(line)?.[1] ?? []);
+  return new Set([...lists.flatMap(([, content]) => entries(content)), ...ofServers]);
+}
+
+/** What HAProxy still has of the files that are no longer there. */
+export function heldFiles(before: Files, after: Files, closed: readonly string[]): Files {
+  const held = heldByClosed(before, after, closed);
+  return new Map(
+    [...before].filter(([path]) => !after.has(path) && (kindOf(path) !== 'cert' || held.has(path))),
+  );
 }
 
 const entries = (list: string): string[] => list.split('\n').filter((line) => line !== '');

@@ -1,4 +1,5 @@
 import type { Abilities } from './abilities.ts';
+import { hasChecks, refuseIfOneFailureCounts } from './checks.ts';
 import { type Command, NeedsReload, type Steps } from './steps.ts';
 
 /** A server as its line says and as `show servers state` tells it. */
@@ -34,16 +35,28 @@ export function serversOf(lines: readonly string[]): readonly Server[] {
   }));
 }
 
-/** Of a backend's lines; undefined when no server changes. Throws `NeedsReload`. */
+/** Lines of one backend. */
+export interface BackendLines {
+  /** As its servers are; of one behind a listener that is closed, as it was loaded. */
+  readonly before: readonly string[];
+  /** As HAProxy has loaded it: with the checks that it has switched off. */
+  readonly loaded: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** Undefined when no server changes. Throws `NeedsReload`. */
 export function serverChanges(
   backend: string,
-  before: readonly string[],
-  after: readonly string[],
+  { before, loaded, after }: BackendLines,
   abilities: Abilities,
 ): Steps | undefined {
-  const [old, now] = [serverLines(before), serverLines(after)];
+  const [old, now, held] = [serverLines(before), serverLines(after), serverLines(loaded)];
+  const [wasChecked, isChecked] = [hasChecks(before), hasChecks(after)];
+  if (wasChecked && !isChecked) refuseIfOneFailureCounts(loaded);
   const shared =
-    after.find((line) => line.startsWith('default-server '))?.slice('default-server'.length) ?? '';
+    loaded.find((line) => line.startsWith('default-server '))?.slice('default-server'.length) ?? '';
+  const options = ({ options: own }: ServerLine) =>
+    hasChecks(loaded) && !isChecked ? own.replace(monitorAddress, '') : own;
   const coming: Command[] = [];
   const changing: Command[] = [];
   const leaving: Command[] = [];
@@ -55,7 +68,9 @@ export function serverChanges(
       kinds.push('server added');
       continue;
     }
-    if (was.options !== server.options) throw new NeedsReload(`options of server ${server.name}`);
+    if (options(held.get(server.name) ?? was) !== server.options)
+      throw new NeedsReload(`options of server ${server.name}`);
+    if (wasChecked !== isChecked) changing.push(...checking(backend, server.name, isChecked));
     for (const [kind, command] of alterations(backend, was, server)) {
       changing.push(command);
       kinds.push(kind);
@@ -66,7 +81,59 @@ export function serverChanges(
     leaving.push(...removal(backend, name));
     kinds.push('server removed');
   }
+  if (wasChecked !== isChecked && old.size > 0) kinds.push(isChecked ? 'monitor on' : 'monitor off');
   return kinds.length === 0 ? undefined : { coming, changing, leaving, kinds };
+}
+
+const monitorAddress = / addr \S+ port \d+/;
+
+/** A server that failed its checks is up when nobody checks it. */
+function checking(backend: string, server: string, on: boolean): Command[] {
+  const path = `${backend}/${server}`;
+  if (on) return [{ text: `enable health ${path}`, says: silent }];
+  return [
+    { text: `disable health ${path}`, says: silent },
+    { text: `set server ${path} health up`, says: silent },
+  ];
+}
+
+export const withoutServers = (lines: readonly string[]): string[] =>
+  lines.filter((line) => !line.startsWith('server '));
+
+/** The lines of a backend whose servers rest: out of service, with their checks as they were loaded. */
+export const atRest = (loaded: readonly string[], lines: readonly string[]): string[] =>
+  withServersOf(loaded, lines).map((line) => (line.startsWith('server ') ? `${line} disabled` : line));
+
+/** Has the servers of a backend rest: they serve those they serve, and nobody new. */
+export function rest(backend: string, loaded: readonly string[], lines: readonly string[]): Steps {
+  const wake = hasChecks(loaded) && !hasChecks(lines);
+  const leaving = [...serverLines(lines).keys()].flatMap((server) => [
+    maintenance(backend, server),
+    ...(wake ? checking(backend, server, true) : []),
+  ]);
+  return { coming: [], changing: [], leaving, kinds: [] };
+}
+
+export function removalOfAll(backend: string, lines: readonly string[]): Steps {
+  const leaving = [...serverLines(lines).keys()].flatMap((server) => removal(backend, server));
+  return { coming: [], changing: [], leaving, kinds: ['pool of a listener removed'] };
+}
+
+/** The lines as HAProxy has them now when checks go on sleeping: of each server as it was loaded or added. */
+export function withServersOf(loaded: readonly string[], after: readonly string[]): string[] {
+  const held = serverLines(loaded);
+  return [
+    ...withoutServers(loaded),
+    ...after
+      .filter((line) => line.startsWith('server '))
+      .map((line) => {
+        const [server] = serverLines([line]).values();
+        const own = held.get(server?.name ?? '')?.options;
+        return own === undefined || server === undefined
+          ? line
+          : `server ${server.name} ${server.target} weight ${server.weight}${own}`;
+      }),
+  ];
 }
 
 function* alterations(backend: string, was: ServerLine, now: ServerLine): Generator<[string, Command]> {
@@ -106,10 +173,15 @@ function addition(
   ];
 }
 
+const maintenance = (backend: string, server: string): Command => ({
+  text: `set server ${backend}/${server} state maint`,
+  says: silent,
+});
+
 /** It gets nothing new from now on; while its last connections live it cannot be deleted, which is no refusal. */
 export function removal(backend: string, server: string): [Command, Command] {
   return [
-    { text: `set server ${backend}/${server} state maint`, says: silent },
+    maintenance(backend, server),
     {
       text: `del server ${backend}/${server}`,
       says: ['Server deleted.', 'Server still has connections attached to it'],
@@ -118,7 +190,7 @@ export function removal(backend: string, server: string): [Command, Command] {
 }
 
 function serverLines(lines: readonly string[]): Map<string, ServerLine> {
-  const checked = lines.some((line) => /^default-server (.* )?check( |$)/.test(line));
+  const checked = hasChecks(lines);
   const servers = new Map<string, ServerLine>();
   for (const line of lines) {
     if (!line.startsWith('server ')) continue;

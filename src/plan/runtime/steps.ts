@@ -22,10 +22,11 @@ export interface LimitChange {
   readonly threads: number;
 }
 
-/** What one part of a configuration needs, in order: what comes, what changes, what goes. */
+/** What one part of a configuration needs, in order: what comes, what changes, who is let in, what goes. */
 export interface Steps {
   readonly coming: readonly Command[];
   readonly changing: readonly (Command | Replacement | LimitChange)[];
+  readonly opening?: readonly Command[];
   readonly leaving: readonly Command[];
   /** What they do, a kind for each thing done. */
   readonly kinds: readonly string[];
