@@ -82,7 +82,7 @@ export class AgentUnderTest {
     const reader = new HeartbeatReader();
     agent.#receiver.on('message', (datagram) => {
       const decoded = reader.read(datagram, Buffer.from(boot.heartbeat.key, 'base64'));
-      if (decoded) agent.heartbeats.push(decoded.report);
+      if (typeof decoded !== 'string') agent.heartbeats.push(decoded.report);
     });
     await writeFile(join(run, 'agent.json'), JSON.stringify(boot));
     await agent.spawn();

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseMetrics } from '../../test/prometheus.ts';
 import { aListener, aMember, aPool, aWanted, id } from '../plan/haproxy/wanted.fixture.ts';
 import { AgentUnderTest, freePort, get, testMember, type TestMember } from './agent.fixture.ts';
 import { translated } from './metrics.ts';
@@ -75,13 +75,7 @@ describe('a PROMETHEUS listener', () => {
     await agent.put(
       aWanted({ listeners: [aListener(1, { port, protocol: 'PROMETHEUS', connectionLimit: 100 })] }),
     );
-    const text = await get(port, '/metrics');
-    const check = `
-import sys
-from prometheus_client.parser import text_string_to_metric_families
-print(len(list(text_string_to_metric_families(sys.stdin.read()))))`;
-    expect(
-      Number(execFileSync('/usr/bin/python3', ['-c', check], { input: text, encoding: 'utf8' })),
-    ).toBeGreaterThan(50);
+    const names = parseMetrics(await get(port, '/metrics')).map(({ name }) => name);
+    expect(new Set(names).size).toBeGreaterThan(50);
   });
 });

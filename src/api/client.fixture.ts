@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Registry } from 'prom-client';
 import { freshStore, type TestDatabase } from '../../test/database.ts';
 import { type FakeCloud, fakeCloud } from '../../test/fake-cloud.ts';
 import { settled } from '../lb/settle.ts';
@@ -6,6 +7,7 @@ import { type Log, makeLog } from '../platform/log.ts';
 import type { StoreOptions } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { ApiConfig } from './request.ts';
+import { measureRequests } from './request-metrics.ts';
 import { buildApi } from './server.ts';
 
 /** The API on a store of its own, as clients see it. The loop is played by `settle`. */
@@ -54,7 +56,12 @@ export interface TestApi {
 }
 
 export async function startApi(
-  options: { config?: Partial<ApiConfig>; store?: Partial<StoreOptions>; log?: Log } = {},
+  options: {
+    config?: Partial<ApiConfig>;
+    store?: Partial<StoreOptions>;
+    log?: Log;
+    registry?: Registry;
+  } = {},
 ): Promise<TestApi> {
   const { store, database, drop } = await freshStore(options.store ?? {});
   const cloud = fakeCloud();
@@ -66,6 +73,7 @@ export async function startApi(
     newId: randomUUID,
     ...(options.config && { config: options.config }),
   });
+  if (options.registry) measureRequests(app, options.registry);
 
   const send: TestApi['send'] = async (method, path, headers = {}, body) => {
     const response = await app.inject({

@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeLog } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
@@ -6,6 +7,7 @@ import { encodeHeartbeat } from '../wire/heartbeat.ts';
 import type { Report } from '../wire/report.ts';
 import { freshStore } from '../../test/database.ts';
 import { aFullTree, anAmphora, uuid } from '../../test/trees.ts';
+import { heartbeatMetrics } from './metrics.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
 
 const key = Buffer.alloc(32, 7);
@@ -13,6 +15,7 @@ const amphoraId = uuid(500);
 let store: Store;
 let drop: () => Promise<void>;
 let receiver: Receiver;
+const registry = new Registry();
 let sequence = 1;
 const socket = createSocket('udp4');
 
@@ -25,6 +28,7 @@ beforeAll(async () => {
     host: '127.0.0.1',
     port: 0,
     log: makeLog('test', 'silent'),
+    metrics: heartbeatMetrics(registry),
   });
 });
 beforeEach(async () => {
@@ -57,6 +61,15 @@ const heartbeat = (content: Report, by = key): Buffer =>
   encodeHeartbeat(content, ++sequence, by)[0] ?? Buffer.alloc(0);
 const until = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
 const memberStatus = async () => (await store.trees.read(uuid(1)))?.members[0]?.operatingStatus;
+/** What has become of datagrams, less what had before. */
+const receptions = async (before: Record<string, number> = {}): Promise<Record<string, number>> => {
+  const { values = [] } = (await registry.getSingleMetric('livia_heartbeats_total')?.get()) ?? {};
+  const counts = values.map(({ labels, value }): [string, number] => {
+    const outcome = String(labels['outcome']);
+    return [outcome, value - (before[outcome] ?? 0)];
+  });
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+};
 const marked = async () => (await store.work.claim('test', 10, 10_000)).map((claim) => claim.key);
 
 describe('A heartbeat', () => {
@@ -77,6 +90,7 @@ describe('A heartbeat', () => {
   });
 
   it('that is forged, broken, or sent again later changes nothing', async () => {
+    const before = await receptions();
     const old = heartbeat(report('DOWN'));
     await send(heartbeat(report('UP')));
     await until(async () => expect(await memberStatus()).toBe('ONLINE'));
@@ -88,6 +102,9 @@ describe('A heartbeat', () => {
       expect(await store.statistics.ofListener(uuid(2))).toMatchObject({ bytesOut: 99 }),
     );
     expect(await memberStatus()).toBe('ONLINE');
+    await until(async () =>
+      expect(await receptions(before)).toEqual({ recorded: 2, repeated: 1, refused: 2 }),
+    );
   });
 
   it('of an amphora that lost its tree calls the loop; one that has it does not', async () => {

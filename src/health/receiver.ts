@@ -7,6 +7,7 @@ import type { Log } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import { claimedAmphoraId, HeartbeatReader } from '../wire/heartbeat.ts';
 import type { Report } from '../wire/report.ts';
+import type { HeartbeatMetrics } from './metrics.ts';
 
 export interface ReceiverOptions {
   readonly store: Store;
@@ -16,6 +17,7 @@ export interface ReceiverOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly log: Log;
+  readonly metrics: HeartbeatMetrics;
 }
 
 export interface Receiver {
@@ -25,8 +27,8 @@ export interface Receiver {
 
 /** Listens for heartbeats and makes them statuses and counters. Rejects when the address cannot be had. */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
-  const { store, keyOf, host, port, log } = options;
-  const inbox = new Inbox(keyOf, (report) => record(store, report), log);
+  const { store, host, port, log } = options;
+  const inbox = new Inbox({ ...options, record: (report) => record(store, report) });
   const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
   socket.on('message', (datagram) => inbox.take(datagram));
   await bind(socket, host, port);
@@ -40,37 +42,36 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   };
 }
 
+interface InboxOptions extends Pick<ReceiverOptions, 'keyOf' | 'log' | 'metrics'> {
+  /** False: nobody knows the amphora. */
+  readonly record: (report: Report) => Promise<boolean>;
+}
+
 /** One report at a time per amphora; of those that come meanwhile only the newest is kept. */
 class Inbox {
-  readonly #keyOf: (amphoraId: string) => Buffer;
-  readonly #record: (report: Report) => Promise<void>;
-  readonly #log: Log;
+  readonly #options: InboxOptions;
   readonly #reader = new HeartbeatReader();
   /** By amphora id; only proven ones get here, so strangers cannot fill it. */
   readonly #sequences = new Map<string, number>();
   readonly #waiting = new Map<string, Report>();
   readonly #working = new Map<string, Promise<void>>();
 
-  constructor(
-    keyOf: (amphoraId: string) => Buffer,
-    recordReport: (report: Report) => Promise<void>,
-    log: Log,
-  ) {
-    this.#keyOf = keyOf;
-    this.#record = recordReport;
-    this.#log = log;
+  constructor(options: InboxOptions) {
+    this.#options = options;
   }
 
   take(datagram: Buffer): void {
+    const { keyOf, log, metrics } = this.#options;
     const amphoraId = claimedAmphoraId(datagram);
-    if (amphoraId === undefined) return;
-    const heartbeat = this.#reader.read(datagram, this.#keyOf(amphoraId));
-    if (heartbeat === undefined) {
-      this.#log.debug({ amphoraId }, 'a part of a heartbeat, or one that is not signed as it should be');
-      return;
+    if (amphoraId === undefined) return metrics.received('refused');
+    const heartbeat = this.#reader.read(datagram, keyOf(amphoraId));
+    if (typeof heartbeat === 'string') {
+      if (heartbeat === 'refused') log.debug({ amphoraId }, 'a heartbeat that is not signed as it should be');
+      return metrics.received(heartbeat);
     }
-    if (heartbeat.sequence <= (this.#sequences.get(amphoraId) ?? -1)) return; // an old one, or sent by somebody again
+    if (heartbeat.sequence <= (this.#sequences.get(amphoraId) ?? -1)) return metrics.received('repeated');
     this.#sequences.set(amphoraId, heartbeat.sequence);
+    if (this.#waiting.has(amphoraId)) metrics.received('outrun');
     this.#waiting.set(amphoraId, heartbeat.report);
     if (!this.#working.has(amphoraId)) {
       const working = this.#work(amphoraId).finally(() => this.#working.delete(amphoraId));
@@ -83,27 +84,32 @@ class Inbox {
   }
 
   async #work(amphoraId: string): Promise<void> {
+    const { record, log, metrics } = this.#options;
     for (;;) {
       const report = this.#waiting.get(amphoraId);
       if (report === undefined) return;
       this.#waiting.delete(amphoraId);
       try {
-        await this.#record(report);
+        metrics.received((await metrics.recording(record(report))) ? 'recorded' : 'unknown');
       } catch (error) {
-        this.#log.warn({ err: error, amphoraId }, 'a heartbeat was lost'); // the next one says the same
+        metrics.received('lost');
+        log.warn({ err: error, amphoraId }, 'a heartbeat was lost'); // the next one says the same
       }
     }
   }
 }
 
-/** Writes what an amphora says of itself; calls the loop when it does not run what it should. */
-async function record(store: Store, report: Report): Promise<void> {
+/**
+ * Writes what an amphora says of itself; calls the loop when it does not run what it should. False: nobody knows the
+ * amphora.
+ */
+async function record(store: Store, report: Report): Promise<boolean> {
   const { amphoraId, generation } = report;
   const [known, amphora] = await Promise.all([
     store.amphorae.heard(amphoraId, new Date()),
     store.amphorae.get(amphoraId),
   ]);
-  if (!known || amphora === undefined) return;
+  if (!known || amphora === undefined) return false;
   const { loadBalancerId } = amphora;
   const samples = Object.entries(report.listeners).map(([listenerId, { activeConnections, counters }]) => ({
     listenerId,
@@ -114,10 +120,11 @@ async function record(store: Store, report: Report): Promise<void> {
     store.trees.read(loadBalancerId),
     store.statistics.record(amphoraId, loadBalancerId, samples),
   ]);
-  if (tree === undefined || !serves(amphora)) return;
+  if (tree === undefined || !serves(amphora)) return true;
   // A pending tree is on the loop's list already, and may be ahead of this report.
   if (generation !== tree.loadBalancer.generation && restTree(tree)) await store.work.mark(loadBalancerId);
   await store.trees.setOperatingStatuses(loadBalancerId, operatingStatuses(tree, report));
+  return true;
 }
 
 function bind(socket: Socket, address: string, port: number): Promise<void> {

@@ -38,6 +38,11 @@ export class SilenceWatch {
     return new Date(this.#listeningSince);
   }
 
+  /** So many are silent that none is replaced for it. */
+  get braking(): boolean {
+    return this.#braking;
+  }
+
   /** Time between two looks, in milliseconds. */
   get intervalMs(): number {
     return Math.max(50, this.#options.timeoutMs / 10);

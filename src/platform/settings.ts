@@ -136,6 +136,16 @@ export const FlowLogSettings = Table({
   }),
 });
 
+/** What Prometheus may ask this process: `GET /metrics`, without a token. */
+export const MetricsSettings = Table({
+  /** Address it is asked at; empty: it is not. Default 127.0.0.1. */
+  host: Type.String({ default: '127.0.0.1' }),
+  /** TCP port; 0: any free one. Default 9879. */
+  port: Port(9879),
+  /** Tell the state and traffic of all load balancers too, where heartbeats are received. Default true. */
+  fleet: Type.Boolean({ default: true }),
+});
+
 export const Settings = Strict({
   api: ApiSettings,
   load_balancing: LoadBalancingSettings,
@@ -149,6 +159,7 @@ export const Settings = Strict({
   house_keeping: HouseKeepingSettings,
   health: HealthSettings,
   flow_logs: FlowLogSettings,
+  metrics: MetricsSettings,
 });
 
 export type Settings = Static<typeof Settings>;

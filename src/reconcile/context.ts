@@ -12,6 +12,7 @@ import type {
   WorkerSettings,
 } from '../platform/settings.ts';
 import type { Store } from '../store/store.ts';
+import type { LoopMetrics } from './metrics.ts';
 
 /** What the loop works with. */
 export interface Context {
@@ -28,6 +29,7 @@ export interface Context {
     readonly load_balancing: Pick<LoadBalancingSettings, 'default_connection_limit' | 'haproxy_stick_size'>;
   };
   readonly log: Log;
+  readonly metrics: LoopMetrics;
   /** Since when heartbeats have been listened to without a gap: silence before that says nothing. */
   readonly listeningSince: () => Date;
 }

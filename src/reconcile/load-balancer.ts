@@ -65,7 +65,9 @@ async function work(key: string, context: Context, signal: AbortSignal): Promise
     const steps = plan(wanted, await observe(context, run, tree, present));
     signal.throwIfAborted();
     const deeds = steps.filter(isDeed);
-    await allOf(deeds.map((step) => apply(context, run, tree, present, step)));
+    await allOf(
+      deeds.map((step) => context.metrics.step(step.kind, apply(context, run, tree, present, step))),
+    );
 
     const halt = steps.find((step) => step.kind === 'back-off');
     if (halt !== undefined) {

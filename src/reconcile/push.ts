@@ -49,6 +49,7 @@ export async function push(
       report: outcome.report,
       failed: new Map([...refused, ...failed]),
     });
+    context.metrics.pushed(outcome);
     const { generation, change, why, durationMs, warnings } = outcome;
     const { id: loadBalancerId } = tree.loadBalancer;
     log.info(
@@ -57,6 +58,7 @@ export async function push(
     );
   } catch (error) {
     if (!(error instanceof DriverError) || error.retry === 'never') throw error;
+    context.metrics.pushed(undefined);
     run.troubles.set(row.id, error.message);
   }
 }

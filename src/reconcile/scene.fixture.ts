@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Registry } from 'prom-client';
 import { FakeCompute, observed } from '../../test/fake-compute.ts';
 import { freshStore } from '../../test/database.ts';
 import { aListener, aLoadBalancer, aMember, aPool, aTree } from '../../test/trees.ts';
@@ -8,6 +9,7 @@ import { createAuthority } from '../pki/ca.ts';
 import { makeLog } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Context } from './context.ts';
+import { loopMetrics } from './metrics.ts';
 import { reconcile, type Rest, type RunOptions } from './load-balancer.ts';
 
 /** A database of its own, a cloud in memory, and controllers that can be killed. */
@@ -18,6 +20,7 @@ export async function makeScene() {
     authority,
     secretKey: Buffer.alloc(32, 1),
     log: makeLog('test', 'silent'),
+    metrics: loopMetrics(new Registry()),
     listeningSince: () => new Date(0),
     settings: {
       amphora: {

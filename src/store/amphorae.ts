@@ -7,6 +7,9 @@ import { markForWork } from './work-queue.ts';
 /** As `serves` in lb. */
 const serving = ['ALLOCATED', 'FAILOVER_STOPPED'] as const;
 
+/** One that was never heard is given time from the moment it was last written. */
+const lastSign = sql`coalesce(last_heartbeat_at, updated_at, created_at)`;
+
 /** An amphora with status DELETED is kept as a row and hidden here as everywhere. */
 export function amphorae(db: Kysely<Database>): Amphorae {
   const present = db.selectFrom('amphorae').selectAll().where('status', '!=', 'DELETED');
@@ -88,8 +91,7 @@ export function amphorae(db: Kysely<Database>): Amphorae {
     silentSince: (since) =>
       present
         .where('status', 'in', serving)
-        // One that was never heard is given time from the moment it was last written.
-        .where(sql<boolean>`coalesce(last_heartbeat_at, updated_at, created_at) < ${since}`)
+        .where(sql<boolean>`${lastSign} < ${since}`)
         .orderBy('createdAt')
         .orderBy('id')
         .execute(),
@@ -102,5 +104,16 @@ export function amphorae(db: Kysely<Database>): Amphorae {
         .executeTakeFirstOrThrow();
       return count;
     },
+
+    pulse: (since) =>
+      db
+        .selectFrom('amphorae')
+        .select((eb) => [
+          eb.fn.countAll<number>().as('serving'),
+          sql<number>`count(*) filter (where ${lastSign} < ${since})`.as('silent'),
+          sql<Date | null>`min(${lastSign})`.as('oldest'),
+        ])
+        .where('status', 'in', serving)
+        .executeTakeFirstOrThrow(),
   };
 }

@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { type ClientConfig, type CustomTypesConfig, Pool, types } from 'pg';
 import type { Log } from '../platform/log.ts';
 import { amphorae } from './amphorae.ts';
+import { fleet } from './fleet.ts';
 import { lists } from './lists.ts';
 import * as loadBalancers from './migrations/0001-load-balancers.ts';
 import * as availabilityZones from './migrations/0002-availability-zones.ts';
@@ -52,7 +53,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     options: '-c jit=off',
     types: { getTypeParser: typeParser },
   };
-  const pool = new Pool({ ...connection, max: options.connections ?? 10 });
+  const limit = options.connections ?? 10;
+  const pool = new Pool({ ...connection, max: limit });
   // An idle connection that breaks is replaced at the next use; that use reports a server that is gone.
   pool.on('error', (error) => options.log?.warn({ err: error }, 'an idle database connection broke'));
   const db = new Kysely<Database>({
@@ -76,6 +78,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     quotas: quotas(db, quotaRules),
     statistics: statistics(db),
     work,
+    fleet: () => fleet(db),
+    connections: () => ({
+      ...{ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount, limit },
+    }),
     purge: purge(db),
     ping: async () => {
       await sql`select 1`.execute(db);

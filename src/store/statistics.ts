@@ -52,15 +52,20 @@ export function statistics(db: Kysely<Database>): Statistics {
   };
 }
 
-/** Counters of amphorae that are gone still count; connections are active only in those that serve. */
+/**
+ * Of rows `t` of the traffic, each with its amphora `a`. Counters of amphorae that are gone still count; connections are
+ * active only in those that serve.
+ */
+export const totalsOfTraffic = sql`
+  coalesce(sum(t.active_connections) filter (where a.status = 'ALLOCATED'), 0)::bigint as active_connections,
+  coalesce(sum(t.bytes_in), 0)::bigint as bytes_in,
+  coalesce(sum(t.bytes_out), 0)::bigint as bytes_out,
+  coalesce(sum(t.total_connections), 0)::bigint as total_connections,
+  coalesce(sum(t.request_errors), 0)::bigint as request_errors`;
+
 async function totals(db: Kysely<Database>, id: string, where: RawBuilder<unknown>): Promise<Totals> {
   if (!isUuid(id)) return nothing;
-  const { rows } = await sql<Totals>`select
-      coalesce(sum(t.active_connections) filter (where a.status = 'ALLOCATED'), 0)::bigint as active_connections,
-      coalesce(sum(t.bytes_in), 0)::bigint as bytes_in,
-      coalesce(sum(t.bytes_out), 0)::bigint as bytes_out,
-      coalesce(sum(t.total_connections), 0)::bigint as total_connections,
-      coalesce(sum(t.request_errors), 0)::bigint as request_errors
+  const { rows } = await sql<Totals>`select ${totalsOfTraffic}
     from traffic t left join amphorae a on a.id = t.amphora_id where ${where}`.execute(db);
   return rows[0] ?? nothing;
 }

@@ -22,6 +22,10 @@ export interface Store {
   readonly quotas: Quotas;
   readonly statistics: Statistics;
   readonly work: WorkQueue;
+  /** Every load balancer there is, in the little that metrics tell of it. One statement for each of its parts. */
+  fleet(): Promise<Fleet>;
+  /** Of this process. `open` counts the idle ones too; `waiting`: statements that wait for one. */
+  connections(): Readonly<Record<'open' | 'idle' | 'waiting' | 'limit', number>>;
   /** Forgets what is DELETED since before these moments: how many rows. */
   purge(olderThan: { readonly loadBalancersBefore: Date; readonly amphoraeBefore: Date }): Promise<number>;
   /** Throws when the database does not answer. */
@@ -142,6 +146,15 @@ export interface Amphorae {
   /** Amphorae that serve and were not heard of since. */
   silentSince(since: Date): Promise<readonly Amphora[]>;
   countAllocated(): Promise<number>;
+  /** Of those that serve: how many, how many of them were not heard of since, and when the longest silent was heard. */
+  pulse(since: Date): Promise<Pulse>;
+}
+
+export interface Pulse {
+  readonly serving: number;
+  readonly silent: number;
+  /** Null: none serves. */
+  readonly oldest: Date | null;
 }
 
 /** What the operator offers, each by a profile. Flavors are named by id, availability zones by name. */
@@ -206,8 +219,21 @@ export interface WorkQueue {
   release(claim: Claim): Promise<void>;
   /** Not done: due again after `delayMs`, with one attempt more (a mark meanwhile makes it due at once). */
   retry(claim: Claim, delayMs: number): Promise<void>;
+  /** How much is on it. */
+  depth(): Promise<QueueDepth>;
   /** Calls back when something was marked; only a hint. Returns a function that ends it. */
   listen(onMark: () => void): Promise<() => Promise<void>>;
+}
+
+export interface QueueDepth {
+  /** Keys that nobody works on though it is time. */
+  readonly due: number;
+  /** Keys that are to be looked at later. */
+  readonly waiting: number;
+  /** Keys that somebody works on. */
+  readonly leased: number;
+  /** For how long the first of the due ones has been. */
+  readonly oldestDueSeconds: number;
 }
 
 export interface Claim {
@@ -216,3 +242,24 @@ export interface Claim {
   /** How often it was tried since it last came to rest. */
   readonly attempt: number;
 }
+
+/** What is shown of each part of the fleet; nothing that is DELETED. */
+export interface Fleet {
+  readonly loadBalancers: readonly (Identity &
+    Pick<LoadBalancer, 'name' | 'operatingStatus' | 'provisioningStatus' | 'provider' | 'vipAddress'>)[];
+  readonly pools: readonly (Identity &
+    Pick<
+      Pool,
+      'loadBalancerId' | 'name' | 'operatingStatus' | 'provisioningStatus' | 'protocol' | 'lbAlgorithm'
+    >)[];
+  readonly amphorae: readonly Pick<
+    Amphora,
+    'id' | 'loadBalancerId' | 'status' | 'role' | 'computeId' | 'lbNetworkIp' | 'haIp' | 'certExpiration'
+  >[];
+  /** With their traffic, as `Statistics` counts it. */
+  readonly listeners: readonly (Identity & { readonly loadBalancerId: string } & Omit<
+      TrafficSample,
+      'listenerId'
+    >)[];
+}
+type Identity = { readonly id: string; readonly projectId: string };

@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely';
 import { Client, type ClientConfig } from 'pg';
 import type { Log } from '../platform/log.ts';
 import type { Database } from './schema.ts';
-import type { Claim, WorkQueue } from './store.ts';
+import type { Claim, QueueDepth, WorkQueue } from './store.ts';
 
 /**
  * A key that is worked on is due at 'infinity' and has an owner whose lease ends. A mark only moves `due_at` to an
@@ -83,6 +83,19 @@ export function workQueue(
             due_at = least(due_at, now() + ${milliseconds(delayMs)})
           where ${held(claim)} returning key, due_at)
         select pg_notify(${channel}, key) from marked where due_at <= now()`.execute(db);
+    },
+
+    async depth() {
+      const { rows } = await sql<QueueDepth>`select
+          count(*) filter (where owner is null and due_at <= now()) as due,
+          count(*) filter (where owner is null and due_at > now()) as waiting,
+          count(*) filter (where owner is not null) as leased,
+          coalesce(extract(epoch from now() - min(due_at) filter (where owner is null and due_at <= now())), 0)
+            ::double precision as oldest_due_seconds
+        from work`.execute(db);
+      const [depth] = rows;
+      if (depth === undefined) throw new Error('a count without an answer');
+      return depth;
     },
 
     async listen(onMark) {

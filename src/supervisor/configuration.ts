@@ -83,6 +83,7 @@ export async function writeServerConfiguration(
         project_name: 'service',
       },
       pki: { dir: join(state.root, 'pki'), secret_key_file: join(state.root, 'pki', 'secret-key') },
+      metrics: { port: ports.metrics },
       health: { host: cloud.managementGateway, receivers: [`${cloud.managementGateway}:5555`] },
     },
   });

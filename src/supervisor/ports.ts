@@ -10,16 +10,18 @@ export interface Ports {
   readonly cloud: number;
   /** The demonstration's VIP, published; only rootless. */
   readonly demo: number;
+  /** What Prometheus asks the control plane. */
+  readonly metrics: number;
 }
 
 /** From `LIVIA_PORT_BASE`, default 9876. Throws a Refusal when that is no port. */
 export function portsFrom(env: NodeJS.ProcessEnv): Ports {
   const text = env['LIVIA_PORT_BASE'] || '9876';
   const base = Number(text);
-  if (!/^\d+$/.test(text) || base < 1 || base > 65_533) {
-    throw new Refusal(`LIVIA_PORT_BASE is "${text}": it must be a port from 1 to 65533`);
+  if (!/^\d+$/.test(text) || base < 1 || base > 65_532) {
+    throw new Refusal(`LIVIA_PORT_BASE is "${text}": it must be a port from 1 to 65532`);
   }
-  return { api: base, cloud: base + 1, demo: base + 2 };
+  return { api: base, cloud: base + 1, demo: base + 2, metrics: base + 3 };
 }
 
 /** Throws a Refusal that names who holds the port, as far as we may know. */

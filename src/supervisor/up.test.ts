@@ -57,11 +57,11 @@ function fixture(command: string, from: string, as: readonly string[] = []): rea
   return as.concat(node, join(seen, 'src/supervisor/up.fixture.ts'), command, from);
 }
 
-/** The first of three ports that nobody has, below those of outgoing connections. */
+/** The first of four ports that nobody has, below those of outgoing connections. */
 async function freePorts(): Promise<number> {
   for (;;) {
     const base = 22_000 + 10 * Math.floor(Math.random() * 1000);
-    const taken = await Promise.all([base, base + 1, base + 2].map((port) => accepts(port)));
+    const taken = await Promise.all([base, base + 1, base + 2, base + 3].map((port) => accepts(port)));
     if (!taken.includes(true)) return base;
   }
 }

@@ -175,6 +175,7 @@ async function runOutside(
     await publish(socket, ports.api, () => `127.0.0.1:${ports.api}`),
     await publish(socket, ports.cloud, () => `127.0.0.1:${ports.cloud}`),
     await publish(socket, ports.demo, () => demo),
+    await publish(socket, ports.metrics, () => `127.0.0.1:${ports.metrics}`),
   ];
   const teller = startTeller(
     insideNewNamespaces(labelOf(state.root), self),

@@ -60,17 +60,17 @@ export class HeartbeatReader {
   /** By amphora id; only what is signed gets here. */
   readonly #waiting = new Map<string, Waiting>();
 
-  /** The proven report once all of it is there; undefined before, and for what is not signed or has not its shape. */
-  read(datagram: Buffer, key: Buffer): Heartbeat | undefined {
+  /** The proven report once all of it is there. Refused: not signed with the key, or not of its shape. */
+  read(datagram: Buffer, key: Buffer): Heartbeat | 'incomplete' | 'refused' {
     const amphoraId = claimedAmphoraId(datagram);
-    if (amphoraId === undefined) return undefined;
+    if (amphoraId === undefined) return 'refused';
     const signed = datagram.subarray(0, datagram.length - macBytes);
     const mac = datagram.subarray(datagram.length - macBytes);
-    if (!timingSafeEqual(createHmac('sha256', key).update(signed).digest(), mac)) return undefined;
+    if (!timingSafeEqual(createHmac('sha256', key).update(signed).digest(), mac)) return 'refused';
     const sequence = Number(signed.readBigUInt64BE(17));
     const body =
       signed.at(0) === whole ? signed.subarray(headerBytes) : this.#joined(amphoraId, signed, sequence);
-    return body && understood(amphoraId, body, sequence);
+    return body === undefined ? 'incomplete' : (understood(amphoraId, body, sequence) ?? 'refused');
   }
 
   #joined(amphoraId: string, signed: Buffer, sequence: number): Buffer | undefined {

@@ -37,7 +37,7 @@ export async function startControlPlane(portBase: number): Promise<ControlPlane>
   });
   const root = mkdtempSync(join(tmpdir(), 'livia-bench-'));
   const state = await prepareStateDir(stateDirFrom({ LIVIA_STATE_DIR: root }, root));
-  const ports = { api: portBase, cloud: portBase + 1, demo: portBase + 2 };
+  const ports = { api: portBase, cloud: portBase + 1, demo: portBase + 2, metrics: portBase + 3 };
   const endings: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of endings.toReversed()) await end();

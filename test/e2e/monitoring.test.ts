@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { externalSubnet } from './https-load-balancer.ts';
 import { webMember, type WebMember } from './members.ts';
 import { curl, discard, eventually, makeService } from './service.ts';
+import { parseMetrics, valueOf } from '../prometheus.ts';
 
 const service = makeService(21_180);
 let member: WebMember;
@@ -147,4 +148,60 @@ it('the statistics count every flow, TCP byte for byte and HTTP as HAProxy count
     });
     await service.active(id);
   }
+});
+
+it('the control plane tells Prometheus of all load balancers and of its own work', async () => {
+  const metrics = `http://127.0.0.1:${service.portBase + 3}/metrics`;
+  const told = async () => parseMetrics(await (await fetch(metrics)).text());
+  const before = await told();
+  const { loadbalancer } = await service.call('POST', '/v2/lbaas/loadbalancers', {
+    loadbalancer: {
+      ...{ name: 'watched "one"', vip_subnet_id: subnet.id },
+      listeners: [
+        {
+          ...{ protocol: 'TCP', protocol_port: 80 },
+          default_pool: {
+            ...{ name: 'pool', protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' },
+            members: [{ address: member.address, protocol_port: member.port }],
+          },
+        },
+      ],
+    },
+  });
+  const { vip_address: vip, project_id: project, id } = await service.active(loadbalancer.id);
+  const request = 'GET /counted HTTP/1.1\r\nHost: counted\r\nConnection: close\r\n\r\n';
+  for (let flow = 0; flow < 3; flow += 1) await exchange(vip, 80, request);
+  const [listener] = loadbalancer.listeners;
+  const labels = { project_id: project, loadbalancer_id: id, listener: listener.id };
+  const after = await eventually('all is counted', async () => {
+    const samples = await told();
+    return valueOf(samples, 'octavia_listener_sessions_total', labels) === 3 ? samples : undefined;
+  });
+  expect(valueOf(after, 'octavia_listener_bytes_in_total', labels)).toBe(3 * request.length);
+  const status = 'openstack_loadbalancer_loadbalancer_status';
+  expect(after.find(({ name, labels: of }) => name === status && of['id'] === id)).toMatchObject({
+    labels: {
+      name: 'watched "one"',
+      vip_address: vip,
+      provisioning_status: 'ACTIVE',
+      operating_status: 'ONLINE',
+    },
+    value: 0,
+  });
+  expect(valueOf(after, 'openstack_loadbalancer_amphora_status', { loadbalancer_id: id })).toBe(1);
+
+  const more = (name: string, of: Record<string, string> = {}): number =>
+    (valueOf(after, name, of) ?? 0) - (valueOf(before, name, of) ?? 0);
+  const route = '/v2/lbaas/loadbalancers';
+  expect(more('livia_api_requests_total', { method: 'POST', route, status: '201' })).toBe(1);
+  expect(more('livia_step_seconds_count', { step: 'boot-server', outcome: 'done' })).toBe(1);
+  expect(more('livia_amphora_change_seconds_count', { change: 'start' })).toBe(1);
+  expect(more('livia_heartbeats_total', { outcome: 'recorded' })).toBeGreaterThan(0);
+  expect(valueOf(after, 'livia_amphorae_silent')).toBe(0);
+  expect(valueOf(after, 'livia_database_up')).toBe(1);
+  expect(valueOf(after, 'process_resident_memory_bytes')).toBeGreaterThan(0);
+
+  expect((await fetch(metrics, { method: 'POST' })).status).toBe(405);
+  expect((await fetch(`${metrics}/more`)).status).toBe(404);
+  expect((await service.request('GET', '/metrics')).status).toBe(404);
 });

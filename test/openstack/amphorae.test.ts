@@ -79,6 +79,7 @@ describe('livia-server on OpenStack', () => {
       },
       pki: { dir: join(folder, 'pki'), secret_key_file: join(folder, 'pki', 'secret-key') },
       amphora: { compute_flavor: flavor, image_tag: cloud.tag, management_network: management.id },
+      metrics: { host: '' },
       health: { host: management.gateway, receivers: [`${management.gateway}:5555`] },
     };
     await writeFile(join(folder, 'livia.toml'), stringify(config));
