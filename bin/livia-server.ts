@@ -120,7 +120,7 @@ async function startMetrics(server: Server, wantedRoles: readonly Role[], port: 
 }
 
 async function* own(registry: Registry): AsyncGenerator<string> {
-  yield `${await registry.metrics()}\n`;
+  yield await registry.metrics();
 }
 
 async function serve(configPath: string, { roles: wantedRoles, metricsPort }: Options): Promise<void> {

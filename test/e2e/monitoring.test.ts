@@ -189,6 +189,33 @@ it('the control plane tells Prometheus of all load balancers and of its own work
     value: 0,
   });
   expect(valueOf(after, 'openstack_loadbalancer_amphora_status', { loadbalancer_id: id })).toBe(1);
+  // An exporter that makes the same out of the API's answers finds there what it needs.
+  const { loadbalancers } = await service.call('GET', '/v2.0/lbaas/loadbalancers');
+  const { amphorae } = await service.call('GET', '/v2.0/octavia/amphorae');
+  const { pools } = await service.call('GET', '/v2.0/lbaas/pools');
+  const labelsOf = (kind: string, of: string) =>
+    after.find(
+      (sample) => sample.name === `openstack_loadbalancer_${kind}_status` && sample.labels['id'] === of,
+    )?.labels;
+  const asLabels = (row: Record<string, unknown>, keys: string): Record<string, unknown> =>
+    Object.fromEntries(keys.split(' ').map((key) => [key, row[key] ?? '']));
+  const [lb] = loadbalancers.filter((row: { id: string }) => row.id === id);
+  const [amphora] = amphorae.filter((row: { loadbalancer_id: string }) => row.loadbalancer_id === id);
+  const [pool] = pools.filter((row: { loadbalancers: { id: string }[] }) => row.loadbalancers[0]?.id === id);
+  expect(labelsOf('loadbalancer', id)).toEqual(
+    asLabels(lb, 'id name project_id operating_status provisioning_status provider vip_address'),
+  );
+  expect(labelsOf('amphora', amphora.id)).toEqual({
+    ...asLabels(amphora, 'id loadbalancer_id compute_id status role lb_network_ip ha_ip'),
+    cert_expiration: `${amphora.cert_expiration}Z`,
+  });
+  expect(labelsOf('pool', pool.id)).toEqual({
+    ...asLabels(pool, 'id provisioning_status name protocol lb_algorithm operating_status project_id'),
+    loadbalancers: id,
+  });
+  expect(valueOf(after, 'openstack_loadbalancer_total_loadbalancers')).toBe(loadbalancers.length);
+  expect(valueOf(after, 'openstack_loadbalancer_total_amphorae')).toBe(amphorae.length);
+  expect(valueOf(after, 'openstack_loadbalancer_total_pools')).toBe(pools.length);
 
   const more = (name: string, of: Record<string, string> = {}): number =>
     (valueOf(after, name, of) ?? 0) - (valueOf(before, name, of) ?? 0);

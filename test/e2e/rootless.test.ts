@@ -40,6 +40,8 @@ it.runIf(allowed)(
       curl('--insecure', `https://127.0.0.1:${portBase + 2}/`),
     );
     expect(answer).toMatch(/member \d/);
+    const metrics = await curl(`http://127.0.0.1:${portBase + 3}/metrics`);
+    expect(metrics).toContain('\nopenstack_loadbalancer_total_loadbalancers 1\n');
 
     await run(asNobody('node', setup, 'stop'), { env, cwd: '/', timeoutMs: 120_000 });
     expect(processesOf(service.stateDir)).toEqual([]);
