@@ -5,7 +5,7 @@ import { freshStore } from '../../test/database.ts';
 import { parseMetrics, valueOf } from '../../test/prometheus.ts';
 import { aFullTree, anAmphora } from '../../test/trees.ts';
 import type { Store } from '../store/store.ts';
-import { measureSilence } from './metrics.ts';
+import { heartbeatMetrics, measureSilence } from './metrics.ts';
 
 let store: Store;
 let drop: () => Promise<void>;
@@ -20,6 +20,16 @@ const told = async (amphorae: Pick<Store['amphorae'], 'pulse'>, braking: boolean
   measureSilence({ amphorae, watch: { braking }, timeoutMs: 10_000 }, registry);
   return parseMetrics(await registry.metrics());
 };
+
+it('Heartbeats are told from the first refused one on: none at the start', async () => {
+  const registry = new Registry();
+  const metrics = heartbeatMetrics(registry);
+  const refused = async () =>
+    valueOf(parseMetrics(await registry.metrics()), 'livia_heartbeats_total', { outcome: 'refused' });
+  expect(await refused()).toBe(0);
+  metrics.received('refused');
+  expect(await refused()).toBe(1);
+});
 
 describe('Silence', () => {
   it('is told of those that serve: how many, how many silent, and since when', async () => {

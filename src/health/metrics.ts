@@ -8,7 +8,8 @@ import type { SilenceWatch } from './stale.ts';
  * again, `outrun` gave way to a newer one before it was looked at, `unknown` comes from an amphora that is no more, `lost`
  * could not be written down.
  */
-export type Reception = 'recorded' | 'refused' | 'incomplete' | 'repeated' | 'outrun' | 'unknown' | 'lost';
+const receptions = ['recorded', 'refused', 'incomplete', 'repeated', 'outrun', 'unknown', 'lost'] as const;
+type Reception = (typeof receptions)[number];
 
 export interface HeartbeatMetrics {
   received(reception: Reception): void;
@@ -23,6 +24,8 @@ export function heartbeatMetrics(registry: Registry): HeartbeatMetrics {
     labelNames: ['outcome'],
     registers: [registry],
   });
+  // Told from the start: a rate needs a number before the first one.
+  for (const outcome of receptions) received.inc({ outcome }, 0);
   const seconds = new Histogram({
     name: 'livia_heartbeat_record_seconds',
     help: 'Seconds until a heartbeat was written down as statuses and counters.',
