@@ -92,10 +92,13 @@ function condition(rule: WantedL7Rule, client: ClientFacts | null): string | und
     }
     case 'HOST_NAME': {
       const body = header(rule, 'host');
-      return body && `(?i)${body}`;
+      // There is one: when it is another, the rest of the head is not searched for a second.
+      return body && `(?>${lineOf(client, 'host')})(?i)${body}`;
     }
-    case 'HEADER':
-      return header(rule, name);
+    case 'HEADER': {
+      const body = header(rule, name);
+      return body && `${lineOf(client, name)}${body}`;
+    }
     case 'COOKIE': {
       const cookie = literal(rule.key ?? '');
       const body = comparison(
@@ -108,7 +111,7 @@ function condition(rule: WantedL7Rule, client: ClientFacts | null): string | und
         `${blanks}[;,\\r]`,
       );
       // HAProxy sees no cookie that is empty and the last of its header.
-      return body && `[\\s\\S]*?\\ncookie:\\x20(?:[^\\r\\n]*[;,]${blanks})?${cookie}=(?!\\r)${body}`;
+      return body && `${lineOf(client, 'cookie')}(?:[^\\r\\n]*[;,]${blanks})?${cookie}=(?!\\r)${body}`;
     }
     case 'SSL_CONN_HAS_CERT':
       return client === null ? never : '[^\\n]*\\n1\\x20';
@@ -123,7 +126,11 @@ function condition(rule: WantedL7Rule, client: ClientFacts | null): string | und
   }
 }
 
-/** Any header of that name, whole or one of the values that commas part. */
+/** Up to the value of any header of that name: line by line, and none that says what a client's certificate does. */
+const lineOf = (client: ClientFacts | null, name: string): string =>
+  `(?:[^\\n]*\\n){${client === null ? 1 : 2 + client.subjectFields.length}}(?:[^\\n]*\\n)*?${name}:\\x20`;
+
+/** The value of a header, whole or one of those that commas part. */
 function header(rule: WantedL7Rule, name: string): string | undefined {
   const body = comparison(
     rule,
@@ -133,7 +140,7 @@ function header(rule: WantedL7Rule, name: string): string | undefined {
   // The others look over what is before them anyway: both would try every pair of places, and a client could send a
   // header of thousands of commas.
   const first = rule.compareType === 'EQUAL_TO' || rule.compareType === 'STARTS_WITH';
-  return body && `[\\s\\S]*?\\n${name}:\\x20${first ? `(?:[^\\r\\n]*,${blanks})?` : ''}${body}`;
+  return body && `${first ? `(?:[^\\r\\n]*,${blanks})?` : ''}${body}`;
 }
 
 /** From the begin of a field; `end` is what follows it. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
@@ -228,6 +228,29 @@ describe('policies in a table', () => {
       expect(await haproxy.ask(0, long('needle'))).toBe('http://policy/0');
       expect(await haproxy.ask(0, long('nothing'))).toBe('200');
     });
+  });
+
+  it('take nothing that the subject of a certificate says for a header', () => {
+    const rules = [
+      aRule(1, { type: 'HOST_NAME', compareType: 'EQUAL_TO', value: 'gold' }),
+      aRule(2, { type: 'HEADER', key: 'X-Tier', compareType: 'REGEX', value: '^gold$' }),
+      aRule(3, { type: 'COOKIE', key: 'kind', compareType: 'EQUAL_TO', value: 'gold' }),
+    ];
+    const matched = (subject: string, tier: string): boolean[] =>
+      rules.map((rule) => {
+        const client = { subjectFields: ['CN', 'O'] };
+        const entry = policyTable([aPolicy(1, { rules: [rule] })], client, noPool)?.entries[1] ?? '';
+        const looked = `/\n1 0\n${subject}\n${subject}\nhost: ${tier}\r\nx-tier: ${tier}\r\ncookie: kind=${tier}\r\n\r\n`;
+        const script = 'exit($ARGV[1] =~ /$ARGV[0]/ ? 0 : 9)';
+        const { status } = spawnSync('perl', ['-e', script, entry.split(' ')[0] ?? '', looked]);
+        if (status !== 0 && status !== 9) throw new Error('perl fails');
+        return status === 0;
+      });
+    expect(matched('Jane', 'gold')).toEqual([true, true, true]);
+    for (const spoof of ['host: gold,', 'x-tier: gold,', 'cookie: kind=gold;']) {
+      expect(matched(spoof, 'iron'), spoof).toEqual([false, false, false]);
+      expect(matched(spoof, 'gold'), spoof).toEqual([true, true, true]);
+    }
   });
 
   it('look at a request without a path as at any other', async () => {
