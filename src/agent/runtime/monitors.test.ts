@@ -85,7 +85,7 @@ describe('a health monitor that is switched off', () => {
     expect(await get(port)).toBe('one');
     expect(await put(failing, [{}], 50_001)).toMatchObject({ change: 'reload' });
     await becomes('DOWN');
-    await put(none, [{}], 50_001);
+    expect(await put(none, [{}], 50_001)).toMatchObject({ change: 'runtime' });
     // Of a member whose checks slept nothing is taken over, least of all that they sleep.
     expect(await put(failing, [{}], 50_002)).toMatchObject({ change: 'reload' });
     await becomes('DOWN');
