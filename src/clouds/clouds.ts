@@ -122,7 +122,7 @@ export interface Server {
   /** Nova's fault message when ERROR. */
   readonly fault: string | null;
   readonly availabilityZone: string | null;
-  /** Attached cards: port, network, MAC, addresses. */
+  /** Attached cards in any order: port, network, MAC, addresses. */
   readonly interfaces: readonly {
     readonly portId: string;
     readonly networkId: string;

@@ -251,7 +251,7 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       expect(await compute.projectId()).not.toBe('');
     });
 
-    it('boot a server once, with its ports in order, put in another, and remove it', async ({ skip }) => {
+    it('boot a server once, with its port, put in another, and remove it', async ({ skip }) => {
       if (!ground.boots) skip();
       const { compute, networking } = clouds;
       const makePort = async () =>
@@ -293,7 +293,8 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       expect(await compute.findServer(wanted.name.slice(0, -1))).toBeUndefined();
       expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
       await compute.attachPort(made.id, later.id);
-      expect((await cards())?.map(({ portId }) => portId)).toEqual([port.id, later.id]);
+      // Nova lists them in any order.
+      expect(new Set((await cards())?.map(({ portId }) => portId))).toEqual(new Set([port.id, later.id]));
       await networking.removePort(later.id);
       expect((await networking.portsOf(made.id)).map((found) => found.id)).toEqual([port.id]);
       await compute.removeServer(made.id);

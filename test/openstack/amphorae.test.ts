@@ -33,15 +33,14 @@ describe('livia-server on OpenStack', () => {
   let members: WebMember[];
   let folder: string;
 
-  const openstack = async <T = Record<string, string>>(...args: string[]): Promise<T> => {
-    const said = await run(['openstack', ...args, '-f', 'json'], {
-      env: { ...process.env, ...environmentOf(alice.session) },
+  const say = (who: SomeUser, ...args: string[]): Promise<string> =>
+    run(['openstack', ...args], {
+      env: { ...process.env, ...environmentOf(who.session) },
       timeoutMs: 240_000,
     });
-    return JSON.parse(said) as T;
-  };
-  const loadbalancer = <T = Record<string, string>>(...args: string[]) =>
-    openstack<T>('loadbalancer', ...args);
+  const openstack = async <T = Record<string, string>>(...args: string[]): Promise<T> =>
+    JSON.parse(await say(alice, ...args, '-f', 'json')) as T;
+  const loadbalancer = (...args: string[]) => openstack('loadbalancer', ...args);
   const ask = () =>
     eventually('an answer', () =>
       curl('--cacert', authority.rootPem, '--resolve', `www.example:443:${vip}`, 'https://www.example/'),
@@ -144,21 +143,54 @@ describe('livia-server on OpenStack', () => {
 
   it('replaces the amphora, and the traffic goes on', async () => {
     const [before] = hypervisor.running();
-    await run(['openstack', 'loadbalancer', 'failover', '--wait', 'lb'], {
-      env: { ...process.env, ...environmentOf(livia.session) },
-      timeoutMs: 240_000,
-    });
+    await say(livia, 'loadbalancer', 'failover', '--wait', 'lb');
     await eventually('one amphora, another', async () =>
       hypervisor.running().length === 1 && hypervisor.running()[0] !== before ? true : undefined,
     );
     expect(['one', 'two']).toContain(await ask());
   });
 
+  it('keeps a pair of amphorae whole: one that Nova loses is replaced, the other answers', async () => {
+    await say(
+      livia,
+      ...['loadbalancer', 'flavorprofile', 'create', '--name', 'pair', '--provider', 'amphora'],
+      ...['--flavor-data', '{"loadbalancer_topology": "ACTIVE_STANDBY"}'],
+    );
+    await say(
+      livia,
+      ...['loadbalancer', 'flavor', 'create', '--name', 'pair', '--flavorprofile', 'pair', '--enable'],
+    );
+    const others = hypervisor.running();
+    const pair = await loadbalancer(
+      ...['create', '--wait', '--name', 'pair', '--flavor', 'pair', '--vip-subnet-id', external.subnetId],
+    );
+    await loadbalancer(
+      ...['listener', 'create', '--wait', '--name', 'plain', '--protocol', 'HTTP'],
+      ...['--protocol-port', '80', 'pair'],
+    );
+    const of = () => hypervisor.running().filter((id) => !others.includes(id));
+    const answers = () =>
+      eventually('503 without a pool', async () =>
+        (await curl('-o', '/dev/null', '-w', '%{http_code}', `http://${pair['vip_address']}/`)) === '503'
+          ? true
+          : undefined,
+      );
+    await answers();
+    const [first = '', second = ''] = of();
+    await say(livia, 'server', 'delete', '--wait', first);
+    await answers();
+    await eventually('two again', async () =>
+      of().length === 2 && !of().includes(first) && of().includes(second) ? true : undefined,
+    );
+    await eventually('ACTIVE', async () =>
+      (await loadbalancer('show', 'pair'))['provisioning_status'] === 'ACTIVE' ? true : undefined,
+    );
+    await answers();
+    await say(alice, 'loadbalancer', 'delete', '--wait', '--cascade', 'pair');
+  });
+
   it('removes all of it', async () => {
-    await run(['openstack', 'loadbalancer', 'delete', '--wait', '--cascade', 'lb'], {
-      env: { ...process.env, ...environmentOf(alice.session) },
-      timeoutMs: 240_000,
-    });
+    await say(alice, 'loadbalancer', 'delete', '--wait', '--cascade', 'lb');
     await eventually('no amphora', async () => (hypervisor.running().length === 0 ? true : undefined));
     const { ports } = await cloud.admin.read(
       Type.Object({ ports: Type.Array(Type.Object({ name: Type.String() })) }),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import Type, { type Static, type TSchema } from 'typebox';
 import { openSession, type Session, type SessionOptions } from '../../src/clouds/session.ts';
 
@@ -62,6 +63,25 @@ export function openStack(): OpenStack {
   };
   const admin = openSession(administrator);
   const undo: (() => Promise<unknown>)[] = [];
+  const projects = new Set<string>();
+  const Many = (kind: string) => Type.Object({ [kind]: Type.Array(Id) });
+
+  /** What a test that failed has left in the user's projects. */
+  async function removeServers(projectId: string): Promise<void> {
+    const query = { all_tenants: '1', project_id: projectId };
+    for (;;) {
+      const { servers = [] } = await admin.read(Many('servers'), 'compute', 'GET', '/servers', { query });
+      if (servers.length === 0) return;
+      for (const { id } of servers) await admin.request('compute', 'DELETE', `/servers/${id}`);
+      await pause(1000);
+    }
+  }
+
+  async function removePorts(networkId: string): Promise<void> {
+    const query = { network_id: networkId };
+    const { ports = [] } = await admin.read(Many('ports'), 'network', 'GET', '/ports', { query });
+    for (const { id } of ports) await admin.request('network', 'DELETE', `/ports/${id}`);
+  }
 
   const make: OpenStack['make'] = async (schema, service, path, body, idOf) => {
     const made = await admin.read(schema, service, 'POST', path, { body });
@@ -91,6 +111,7 @@ export function openStack(): OpenStack {
         { user: { name, domain_id: 'default', password } },
         (made) => made.user.id,
       );
+      projects.add(project.id);
       const known = await admin.read(Type.Object({ roles: Type.Array(Named) }), 'identity', 'GET', '/roles');
       for (const role of roles) {
         const id = known.roles.find((one) => one.name === role)?.id;
@@ -151,10 +172,12 @@ export function openStack(): OpenStack {
         { subnet: { name, network_id: network.id, ip_version: 4, cidr } },
         (made) => made.subnet.id,
       );
+      undo.unshift(() => removePorts(network.id));
       const prefix = Number(cidr.split('/')[1]);
       return { id: network.id, name, subnetId: subnet.id, gateway: subnet.gateway_ip, prefix };
     },
     async clear() {
+      for (const project of projects) await removeServers(project);
       for (const step of undo.splice(0)) await step();
       await admin.close();
     },

@@ -38,6 +38,7 @@ export async function startHypervisor(
   cloud: OpenStack,
   options: {
     readonly projectId: string;
+    /** The management network first. */
     readonly networks: readonly SomeNetwork[];
     readonly stateDir: string;
     readonly bootScript: string;
@@ -60,13 +61,15 @@ export async function startHypervisor(
       'GET',
       `/servers/${serverId}/os-interface`,
     );
-    return cards.flatMap((card) => {
-      const network = options.networks.find(({ id }) => id === card.net_id);
-      if (network === undefined) return [];
-      const addresses = card.fixed_ips.map(({ ip_address: address }) => `${address}/${network.prefix}`);
-      const nic = { portId: card.port_id, networkId: card.net_id, macAddress: card.mac_addr, addresses };
-      return [{ ...nic, gateways: [network.gateway] }];
-    });
+    // Nova lists them in any order; the first card is the management network's, as it was asked for.
+    return options.networks.flatMap(({ id: networkId, prefix, gateway }) =>
+      cards
+        .filter((card) => card.net_id === networkId)
+        .map(({ port_id: portId, mac_addr: macAddress, fixed_ips }) => ({
+          ...{ portId, networkId, macAddress, gateways: [gateway] },
+          addresses: fixed_ips.map(({ ip_address: address }) => `${address}/${prefix}`),
+        })),
+    );
   }
 
   async function look(): Promise<void> {
@@ -77,6 +80,7 @@ export async function startHypervisor(
     const ours = servers.filter((one) => one.tenant_id === options.projectId && one.status === 'ACTIVE');
     for (const server of ours.filter(({ id }) => !running.has(id))) {
       const nics = await nicsOf(server.id);
+      if (nics.length === 0) continue; // Nova does not tell its cards yet
       const userData = Buffer.from(server['OS-EXT-SRV-ATTR:user_data'] ?? '', 'base64').toString();
       await host.boot({
         ...{ id: server.id, name: server.name, memoryBytes: options.memoryBytes, vcpus: 1, nics },
