@@ -82,7 +82,7 @@ const apply = (wanted: WantedAmphora): string => `await agent.apply(${JSON.strin
 const report = 'await agent.report()';
 
 /** Which members answer new flows of these clients, one after the other; members are the ports that listen. */
-const answersTo = (clients: readonly string[], ports: readonly number[]): Promise<number[]> =>
+const answersTo = (clients: readonly string[], ports: readonly number[], door = 9001): Promise<number[]> =>
   inside(
     outside,
     `import { createSocket } from 'node:dgram';
@@ -99,7 +99,7 @@ const answersTo = (clients: readonly string[], ports: readonly number[]): Promis
      const heard = [];
      for (const address of clients) {
        const client = createSocket(kind).bind(0, address);
-       client.send('who?', 9001, vip);
+       client.send('who?', ${door}, vip);
        const [said] = await Promise.race([once(client, 'message'), new Promise((done) => setTimeout(done, 2000, ['0']))]);
        heard.push(Number(said.toString()));
      }
@@ -147,6 +147,26 @@ describe('an agent that carries datagrams', () => {
     const counters = await run(['ip', 'netns', 'exec', amphora, 'nft', 'list', 'counters']);
     expect(counters).toContain(id('m', 1));
     expect(counters).not.toContain(id('m', 2));
+  });
+
+  it('counts at each of the listeners that share a pool what came through it', async () => {
+    const shared = [1, 2].map((n) => aDatagramListener(n, { defaultPoolId: id('p', 1) }));
+    await agent(apply({ ...tree(), listeners: shared }));
+    for (const [door, clients] of [
+      [9001, [neighbour, neighbour]],
+      [9002, [neighbour]],
+    ] as const) {
+      expect(await answersTo(clients, [7001, 7002, 7003], door)).not.toContain(0);
+    }
+    const { listeners } = await agent<Report>(report);
+    const bytes = 40 + 8 + 4;
+    for (const [n, flows] of [2, 1].entries()) {
+      expect(listeners[id('l', n + 1)]?.counters).toMatchObject({
+        totalConnections: flows,
+        bytesIn: flows * bytes,
+        bytesOut: flows * bytes,
+      });
+    }
   });
 
   it('keeps members out that were down for the agent before it', async () => {

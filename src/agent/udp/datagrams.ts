@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { memberMarks } from '../../plan/udp/choice.ts';
 import { canWatch, datagramPart, datagramWarnings } from '../../plan/udp/datagrams.ts';
-import { counterNames, type RenderedNftables, renderNftables } from '../../plan/udp/render.ts';
+import { type RenderedNftables, renderNftables } from '../../plan/udp/render.ts';
+import { counterNames } from '../../plan/udp/service.ts';
 import { writeWhole } from '../../platform/files.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Outcome, PoolReport, Report } from '../../wire/report.ts';

@@ -1,7 +1,9 @@
-import type { WantedAmphora, WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
+import type { WantedAmphora, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import { Unwritable } from '../haproxy/quote.ts';
 import { choice, type Flows, memberMarks } from './choice.ts';
-import { braces, type Family, familyOf, hex, ip, network, uuid, whole } from './words.ts';
+import { byPort, counting, countingName, dispatch, ways } from './counting.ts';
+import { counterNames, remember, service, type Service } from './service.ts';
+import { braces, type Family, familyOf, hex, ip, uuid, whole } from './words.ts';
 
 export const tableName = 'livia';
 
@@ -14,34 +16,8 @@ export interface RenderedNftables {
   readonly refused: readonly { readonly id: string; readonly reason: string }[];
 }
 
-/** Counters of a listener: bytes as the kernel counts them, with headers; `flows` counts the first packets alone. */
-export const counterNames = (listenerId: string) => ({
-  in: `in-${uuid(listenerId)}`,
-  out: `out-${uuid(listenerId)}`,
-  flows: `flows-${uuid(listenerId)}`,
-});
-
 /** So many clients a pool remembers; who comes after them is served without. */
 const largestSet = 262_144;
-const defaultPersistenceSeconds = 360;
-
-interface Service {
-  readonly listener: WantedListener;
-  readonly protocol: 'udp' | 'sctp';
-  readonly pool: WantedPool | undefined;
-  /** Those that get new flows. */
-  readonly live: readonly WantedMember[];
-  /** Where the pool remembers its clients. */
-  readonly sticky: Sticky | undefined;
-  readonly allowed: readonly string[] | null;
-}
-
-interface Sticky {
-  readonly name: string;
-  /** What of a client's address counts. */
-  readonly client: string;
-  readonly timeoutSeconds: number;
-}
 
 /**
  * The kernel's rules for the datagram listeners of a tree. The first packet of a flow chooses a member: the one its
@@ -89,38 +65,6 @@ function orRefuse<T>(refused: Map<string, string>, id: string, made: () => T): T
   }
 }
 
-function service(
-  listener: WantedListener,
-  pools: readonly WantedPool[],
-  family: Family,
-  down: ReadonlySet<string>,
-): Service {
-  const pool = pools.find(({ id }) => id === listener.defaultPoolId);
-  const live = (pool?.members ?? []).filter(
-    (member) =>
-      familyOf(member.address) === family && member.enabled && member.weight > 0 && !down.has(member.id),
-  );
-  return {
-    listener,
-    protocol: listener.protocol === 'SCTP' ? 'sctp' : 'udp',
-    pool,
-    live,
-    sticky: pool && stickyOf(pool, family),
-    allowed: listener.allowedCidrs?.map(network).filter((cidr) => familyOf(cidr) === family) ?? null,
-  };
-}
-
-function stickyOf({ id, sessionPersistence }: WantedPool, family: Family): Sticky | undefined {
-  if (sessionPersistence === null) return undefined;
-  const { persistenceTimeout, persistenceGranularity } = sessionPersistence;
-  const mask = persistenceGranularity === null ? '' : ip(persistenceGranularity);
-  return {
-    name: `clients-${uuid(id)}`,
-    client: mask !== '' && familyOf(mask) === family ? `${family} saddr & ${mask}` : `${family} saddr`,
-    timeoutSeconds: Math.max(1, persistenceTimeout ?? defaultPersistenceSeconds),
-  };
-}
-
 function block(head: string, lines: readonly string[]): string[] {
   return [`${head} {`, ...lines.map((line) => `    ${line}`), '}'];
 }
@@ -156,7 +100,12 @@ function renderTable(
   const stickies = new Map(
     services.flatMap(({ sticky }) => (sticky ? [[sticky.name, sticky] as const] : [])),
   );
-  const chains = [...services.map(chainName), 'flows'];
+  const toVip = `${family} daddr ${braces(vips)}`;
+  const guarded = services.flatMap((one) => allowedRule(one, family, toVip));
+  const chains = [
+    ...services.map(chainName),
+    ...ways.flatMap((way) => [`${way}-by-port`, ...services.map((one) => countingName(one, way))]),
+  ];
   const things = [
     ...counters.map((name) => `counter ${named(name)} { }`),
     ...[...stickies.keys()].map(
@@ -166,25 +115,29 @@ function renderTable(
       const name = limitName(one);
       return name === undefined ? [] : `set ${named(name)} { type mark; flags dynamic; size ${largestSet}; }`;
     }),
-    ...Object.entries(hooks).flatMap(([name, hook]) => block(`chain ${named(name)}`, [hook])),
+    ...Object.entries(hooks)
+      .filter(([name]) => name !== 'allowed' || guarded.length > 0) // a hook costs every packet, an empty one too
+      .flatMap(([name, hook]) => block(`chain ${named(name)}`, [hook])),
     ...chains.map((name) => `chain ${named(name)} { }`),
   ];
-  const toVip = `${family} daddr ${braces(vips)}`;
   const doors = services.map(
     (one) => `${one.protocol} . ${whole(one.listener.port)} : goto ${chainName(one)}`,
   );
   const rules = [
-    ...block(
-      'chain allowed',
-      services.flatMap((one) => allowedRule(one, family, toVip)),
-    ),
+    ...(guarded.length === 0 ? [] : block('chain allowed', guarded)),
     ...block(
       'chain choose',
       doors.length === 0 ? [] : [`${toVip} meta l4proto . th dport vmap ${braces(doors)}`],
     ),
     ...services.flatMap((one) => block(`chain ${chainName(one)}`, choosing(one, family, marks, flows))),
-    ...block('chain forwarded', ['ct status dnat goto flows']),
-    ...block('chain flows', [...counting(services, pools, marks), ...remembering(services, marks), 'accept']),
+    ...block('chain forwarded', [
+      ...dispatch('in', pools, services, marks),
+      ...dispatch('out', pools, services, marks),
+    ]),
+    ...ways.flatMap((way) => [
+      ...block(`chain ${way}-by-port`, byPort(services, way)),
+      ...services.flatMap((one) => block(`chain ${countingName(one, way)}`, counting(one, way, marks))),
+    ]),
     ...block('chain masked', [`ct status dnat ct original ${toVip} masquerade`]),
   ];
   return [
@@ -196,7 +149,6 @@ function renderTable(
 }
 
 const chainName = ({ listener }: Service): string => `listener-${uuid(listener.id)}`;
-
 /** An element of a limiting set keeps the limit it was made with: another limit is another set. */
 function limitName({ listener, live }: Service): string | undefined {
   const { connectionLimit } = listener;
@@ -236,43 +188,4 @@ function choosing(one: Service, family: Family, marks: ReadonlyMap<string, numbe
     'ct mark set meta mark',
     `meta l4proto ${protocol} dnat ${family} to meta mark map ${braces(places)}`,
   ];
-}
-
-function remember({ name, client, timeoutSeconds }: Sticky, mark: string): string {
-  return `update @${name} { ${client} timeout ${whole(timeoutSeconds)}s : ${mark} }`;
-}
-
-/** Every packet, on its way to a member or back. */
-function counting(
-  services: readonly Service[],
-  pools: readonly WantedPool[],
-  marks: ReadonlyMap<string, number>,
-): string[] {
-  const members = new Set(pools.flatMap((pool) => pool.members.map(({ id }) => id)));
-  return (['in', 'out'] as const).flatMap((way) => {
-    const direction = `ct direction ${way === 'in' ? 'original' : 'reply'}`;
-    const ofListeners = (['udp', 'sctp'] as const).flatMap((protocol) => {
-      const ports = services
-        .filter((one) => one.protocol === protocol)
-        .map(({ listener }) => `${whole(listener.port)} : "${counterNames(listener.id)[way]}"`);
-      if (ports.length === 0) return [];
-      return [
-        `${direction} meta l4proto ${protocol} counter name ct original proto-dst map ${braces(ports)}`,
-      ];
-    });
-    const ofMembers = [...members].map((id) => `${hex(marks.get(id) ?? 0)} : "member-${way}-${id}"`);
-    return members.size === 0
-      ? ofListeners
-      : [...ofListeners, `${direction} counter name ct mark map ${braces(ofMembers)}`];
-  });
-}
-
-/** A client is not forgotten while a flow of it goes on. */
-function remembering(services: readonly Service[], marks: ReadonlyMap<string, number>): string[] {
-  return services.flatMap(({ listener, protocol, live, sticky }) => {
-    if (sticky === undefined || live.length === 0) return [];
-    const alive = braces(live.map((member) => hex(marks.get(member.id) ?? 0)));
-    const flow = `ct direction original meta l4proto ${protocol} ct original proto-dst ${whole(listener.port)}`;
-    return [`${flow} ct mark ${alive} ${remember(sticky, 'ct mark')}`];
-  });
 }
