@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
 
 /** A server that answers every datagram with its name, but is silent to empty ones, as health checks are. */
 export interface DatagramMember {
@@ -10,7 +11,7 @@ export interface DatagramMember {
 }
 
 export async function datagramMember(name: string, address: string, port = 0): Promise<DatagramMember> {
-  const socket = createSocket('udp4');
+  const socket = socketTo(address);
   socket.on('message', (said, { address, port }) => {
     if (said.length > 0) socket.send(name, port, address);
   });
@@ -32,7 +33,7 @@ export interface DatagramClient {
 export const question = 'who are you?';
 
 export function datagramClient(address: string, port: number, patienceMs = 1000): DatagramClient {
-  const socket = createSocket('udp4');
+  const socket = socketTo(address);
   socket.on('error', () => {}); // a port that is closed is silent as well
   return {
     ask: () =>
@@ -50,6 +51,8 @@ export function datagramClient(address: string, port: number, patienceMs = 1000)
     close: () => closed(socket),
   };
 }
+
+const socketTo = (address: string): Socket => createSocket(isIPv6(address) ? 'udp6' : 'udp4');
 
 function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.close(() => resolve()));

@@ -28,6 +28,22 @@ export async function externalSubnet(service: Service): Promise<{ id: string; ga
   return { id: subnets[0].id, gateway: subnets[0].gateway_ip };
 }
 
+/** A subnet of IPv6 made on the same network; the machine has its first address. */
+export async function externalSubnet6(service: Service): Promise<{ id: string; gateway: string }> {
+  const range = 'fd5a:11ca:0:7::';
+  const { networks } = await service.call('GET', 'cloud:/network/v2.0/networks?name=ext_net');
+  const { subnet } = await service.call('POST', 'cloud:/network/v2.0/subnets', {
+    subnet: {
+      network_id: networks[0].id,
+      name: 'ext_net_subnet6',
+      ip_version: 6,
+      cidr: `${range}/64`,
+      gateway_ip: `${range}1`,
+    },
+  });
+  return { id: subnet.id, gateway: `${range}1` };
+}
+
 export async function makeHttpsLoadBalancer(
   service: Service,
   authority: TestAuthority,

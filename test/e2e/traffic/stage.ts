@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { externalSubnet } from '../https-load-balancer.ts';
+import { externalSubnet, externalSubnet6 } from '../https-load-balancer.ts';
 import { discard, eventually, makeService, scratch, type Service } from '../service.ts';
 import { type EchoMember, type EchoOptions, echoMember } from './echo-member.ts';
 import { makePki, type Pki } from './pki.ts';
@@ -36,8 +36,6 @@ export interface Balancer {
   remove(): Promise<void>;
 }
 
-const range6 = 'fd5a:11ca:0:7::';
-
 export async function openStage(): Promise<Stage> {
   const service = makeService(21_640);
   const folder = scratch('traffic');
@@ -45,23 +43,14 @@ export async function openStage(): Promise<Stage> {
   const pki = await makePki(join(folder, 'pki'), service);
   await service.start();
   const subnet = await externalSubnet(service);
-  const { networks } = await service.call('GET', 'cloud:/network/v2.0/networks?name=ext_net');
-  const six = await service.call('POST', 'cloud:/network/v2.0/subnets', {
-    subnet: {
-      network_id: networks[0].id,
-      name: 'ext_net_subnet6',
-      ip_version: 6,
-      cidr: `${range6}/64`,
-      gateway_ip: `${range6}1`,
-    },
-  });
+  const six = await externalSubnet6(service);
   return {
     service,
     pki,
     gateway: subnet.gateway,
     subnetId: subnet.id,
-    gateway6: `${range6}1`,
-    subnet6Id: six.subnet.id,
+    gateway6: six.gateway,
+    subnet6Id: six.id,
     async member(name, options = {}) {
       const made = await echoMember(name, options.address ?? subnet.gateway, options);
       open.push(made);
