@@ -6,6 +6,7 @@ import {
   aCertificate,
   aListener,
   aMember,
+  aMonitor,
   aPolicy,
   aPool,
   aRule,
@@ -37,10 +38,14 @@ interface Wish {
   readonly certificate?: 0 | 1;
   readonly members?: readonly Partial<WantedMember>[];
   readonly policies?: readonly WantedL7Policy[];
+  readonly connectionLimit?: number;
+  readonly monitored?: boolean;
 }
-function put({ clientMs = 50_000, certificate = 0, members: changed = [], policies = [] }: Wish) {
+function put(wish: Wish) {
+  const { clientMs = 50_000, certificate = 0, members: changed = [], policies = [] } = wish;
+  const { connectionLimit = 1000, monitored = true } = wish;
   generation += 1;
-  const common = { defaultPoolId: id('p', 1), connectionLimit: 1000, timeoutClientData: clientMs };
+  const common = { defaultPoolId: id('p', 1), connectionLimit, timeoutClientData: clientMs };
   const tls = aTls([certificates[certificate]], { alpn: [] });
   return agent.put(
     aWanted({
@@ -51,6 +56,7 @@ function put({ clientMs = 50_000, certificate = 0, members: changed = [], polici
       ],
       pools: [
         aPool(1, {
+          healthMonitor: monitored ? aMonitor({ delay: 1, timeout: 1 }) : null,
           members: members.map(({ port }, n) => aMember(n, { address: '127.0.0.1', port, ...changed[n] })),
         }),
       ],
@@ -111,7 +117,7 @@ describe('clients that keep their connections lose no request', { timeout: 240_0
     expect(reused).toBeGreaterThan(answers / 2);
   });
 
-  it('while certificates are swapped, members drained and policies changed', async () => {
+  it('while certificates are swapped, members drained, policies, limits and the monitor changed', async () => {
     await put({});
     const load = new Load(8);
     const elsewhere = (n: number) =>
@@ -122,6 +128,8 @@ describe('clients that keep their connections lose no request', { timeout: 240_0
         { members: [{ weight: 0 }] },
         { members: [{}, { enabled: false }] },
         { policies: [elsewhere(n), elsewhere(n + 1)] },
+        { connectionLimit: 100 + n },
+        { connectionLimit: 2000, monitored: false },
         {},
       ];
       for (const wish of wishes) expect(await put(wish)).toMatchObject({ change: 'runtime' });
