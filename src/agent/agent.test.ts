@@ -210,6 +210,21 @@ describe('an agent', () => {
     await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
   });
 
+  it('still tells of its changes when it was killed', async () => {
+    await agent.put(serving());
+    await agent.put(serving(2, [http({ timeoutClientData: 7000 })]));
+    const { changes } = await agent.status();
+    expect(changes?.map(({ generation }) => generation)).toEqual([2, 1]);
+    await agent.kill();
+    await agent.spawn();
+    expect((await agent.status()).changes).toEqual(changes);
+    await agent.put(serving(3, [http({ timeoutClientData: 7000 })]));
+    expect((await agent.status()).changes).toMatchObject([
+      { generation: 3, change: 'none' },
+      ...(changes ?? []),
+    ]);
+  });
+
   it('starts what it last carried when it and HAProxy were both killed', async () => {
     await agent.put(serving());
     const first = (await agent.haproxyPid()) ?? 0;

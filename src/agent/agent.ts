@@ -108,7 +108,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     return mine;
   }
 
-  const changes = pastChanges();
+  const changes = await pastChanges(paths.changes);
   const peak = reloadPeak();
   const surroundings = { paths, files, haproxy, machine, version, user, udp, peak, log };
   const apply = applier({
@@ -184,13 +184,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const durationMs = Math.round(performance.now() - startedAt);
     heartbeat.now(wanted.heartbeat);
     const [at, left] = [new Date().toISOString(), refused.length];
-    changes.add({
-      ...{ generation: wanted.generation, at, change, why: why ?? null, durationMs },
-      ...{ refused: left, warnings: [...warnings] },
-    });
+    const noted = changes
+      .add({
+        ...{ generation: wanted.generation, at, change, why: why ?? null, durationMs },
+        ...{ refused: left, warnings: [...warnings] },
+      })
+      .catch((error: unknown) => log.warn({ err: error }, 'what became of a change cannot be kept'));
     log.info({ generation: wanted.generation, change, why, durationMs, refused, warnings }, 'applied');
     const { generation, interfaces } = wanted;
     const vipCard = interfaces[0] && (await cardName(interfaces[0].mac));
+    await noted;
     return {
       wire: 1,
       generation,

@@ -8,6 +8,8 @@ export function agentPaths(run: string) {
     run,
     /** What it was last told and what came of it. */
     applied: join(run, 'applied.json'),
+    /** What became of its latest changes. */
+    changes: join(run, 'changes.json'),
     counters: join(run, 'counters.json'),
     /** What of it the kernel carries, and which members are down. */
     datagrams: join(run, 'datagrams.json'),

@@ -94,7 +94,7 @@ export const AgentStatus = Strict({
   ticketPeriod: Type.Optional(Type.Integer()),
   /** Of the wish it serves. */
   warnings: Type.Optional(Type.Array(Warning)),
-  /** Newest first, of this agent's life. */
+  /** The latest, newest first; kept over restarts of the agent. */
   changes: Type.Optional(Type.Array(PastChange)),
   /** Settings it was last told. */
   heartbeat: Type.Optional(WantedHeartbeat),
