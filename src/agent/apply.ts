@@ -95,9 +95,10 @@ export function applier(options: ApplierOptions) {
     return mine;
   };
 
+  const abilities = abilitiesOf(options.version);
   const changer = runtimeChanger({
     socket: paths.statsSocket,
-    abilities: abilitiesOf(options.version),
+    abilities,
     files,
     inTurn: queued,
     log,
@@ -122,7 +123,7 @@ export function applier(options: ApplierOptions) {
     const made = memoryBudget({ ...machine, ...demand, reservedBytes, running });
     return {
       budget: made,
-      rendered: renderHaproxy(tree, made, { ...paths, user: options.user }),
+      rendered: renderHaproxy(tree, made, { ...paths, user: options.user }, abilities),
     };
   }
 

@@ -41,18 +41,19 @@ const tree = (
     ...more,
   });
 /** As on an amphora so large that its memory bounds nothing. */
-function rendered(wanted: WantedAmphora, running?: number) {
+function rendered(wanted: WantedAmphora, running?: number, version = '2.6.12') {
   const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576, threads: 1 };
   const budget = memoryBudget({ ...machine, ...demandOf(wanted), running });
-  return renderHaproxy(wanted, budget, {
+  const paths = {
     ...{ statsSocket: '/s', serverState: '/t', pingCheck: '/p', exporterSocket: '/e', metricsSocket: '/m' },
     user: null,
-  });
+  };
+  return renderHaproxy(wanted, budget, paths, abilitiesOf(version));
 }
 const change = (before: WantedAmphora, after: WantedAmphora, running?: number, version = '2.6.12') =>
-  runtimeChange(rendered(before, running), rendered(after, running), abilitiesOf(version));
-const commands = (before: WantedAmphora, after: WantedAmphora, running?: number) => {
-  const planned = change(before, after, running);
+  runtimeChange(rendered(before, running, version), rendered(after, running, version), abilitiesOf(version));
+const commands = (before: WantedAmphora, after: WantedAmphora, running?: number, version?: string) => {
+  const planned = change(before, after, running, version);
   if (planned.kind === 'reload') throw new Error(planned.why);
   return planned.commands.map((one) => {
     if ('limits' in one) return `limit of ${one.limits}: ${one.from} to ${one.to}, ${one.threads} threads`;
@@ -370,6 +371,65 @@ describe('a connection limit changes', () => {
     for (const version of ['3.0.5', '2.6.12', 'unknown']) {
       expect(by(version)).toMatchObject({ kind: 'runtime', commands: [{ from: 1000, to: 4000 }] });
     }
+  });
+});
+
+describe('from HAProxy 3.4 on', () => {
+  const monitor = aMonitor({ urlPath: '/health' });
+  const toPool = [aPolicy(1, { action: 'REDIRECT_TO_POOL', redirectPoolId: id('p', 2) })];
+  const two = (pool: Partial<WantedPool>, listener: Partial<WantedListener> = {}, first = {}) => ({
+    ...tree({}, listener),
+    pools: [aPool(1, first), aPool(2, { members: [aMember(7)], ...pool })],
+  });
+  const added = `${id('p', 2)}:${id('l', 1)}`;
+  const taken = (before: WantedAmphora, after: WantedAmphora) => commands(before, after, undefined, '3.4.0');
+
+  it('a pool comes with its members before the policy that leads to it, and goes after it', () => {
+    const table = expect.stringMatching(/^map: /);
+    const kind = expect.stringMatching(`^add backend ${added} from kind-[0-9a-f]{32}$`);
+    expect(taken(two({}), two({}, { l7Policies: toPool }))).toEqual([
+      kind,
+      `add server ${added}/${id('m', 7)} 10.0.0.8:80 weight 1`,
+      `enable server ${added}/${id('m', 7)}`,
+      `publish backend ${added}`,
+      table,
+    ]);
+    expect(taken(two({}, { l7Policies: toPool }), two({}))).toEqual([
+      table,
+      `set server ${added}/${id('m', 7)} state maint`,
+      `del server ${added}/${id('m', 7)}`,
+      `unpublish backend ${added}`,
+      `del backend ${added}`,
+    ]);
+  });
+
+  it('the default pool of an HTTP listener comes, becomes another and goes', () => {
+    const [none, one, other] = [null, 1, 2].map((n) =>
+      two({}, { defaultPoolId: n === null ? null : id('p', n) }),
+    ) as [WantedAmphora, WantedAmphora, WantedAmphora];
+    for (const [before, after] of [
+      [none, one],
+      [one, other],
+      [other, none],
+    ] as const) {
+      expect(change(before, after, undefined, '3.4.0')).toMatchObject({ kind: 'runtime' });
+      expect(change(before, after)).toMatchObject({ kind: 'reload' });
+    }
+  });
+
+  it('a pool with a monitor comes without a reload when another has the same', () => {
+    const came = (pool: Partial<WantedPool>, first: Partial<WantedPool>) =>
+      change(two(pool, {}, first), two(pool, { l7Policies: toPool }, first), undefined, '3.4.0');
+    expect(came({ healthMonitor: monitor }, { healthMonitor: monitor })).toMatchObject({ kind: 'runtime' });
+    expect(came({ healthMonitor: monitor }, {})).toEqual({
+      kind: 'reload',
+      why: 'a pool came of a kind that no other has',
+    });
+  });
+
+  it('one that stays but is of another kind now is a reload, which is named', () => {
+    const planned = change(tree(), tree({ algorithm: 'LEAST_CONNECTIONS' }), undefined, '3.4.0');
+    expect(planned).toEqual({ kind: 'reload', why: `balance leastconn of backend ${backend}` });
   });
 });
 

@@ -1,9 +1,10 @@
-import type { RenderedHaproxy, Section } from './haproxy/render.ts';
+import type { RenderedHaproxy } from './haproxy/render.ts';
 import { ticketKeysFile } from './haproxy/tls.ts';
 import type { Abilities } from './runtime/abilities.ts';
 import { hasChecks, withoutChecks } from './runtime/checks.ts';
 import { certificateChanges, heldFiles } from './runtime/files.ts';
 import { isLimit, listenerChanges } from './runtime/listeners.ts';
+import { backendAddition, backendRemoval } from './runtime/backends.ts';
 import {
   atRest,
   removalOfAll,
@@ -73,9 +74,14 @@ export function runtimeChange(
     const parts: Steps[] = [];
     const backends: WantedBackend[] = [];
     const sections = new Map<string, readonly string[]>();
-    const [old, now] = [partsOf(before), partsOf(after)];
-    if ([...now.keys()].some((name) => !old.has(name) && !loaded.sections.has(name))) {
-      throw new NeedsReload('a listener came, or a pool behind one');
+    const [{ parts: old, kindOf: was, known }, { parts: now, kindOf }] = [partsOf(before), partsOf(after)];
+    const coming = new Map<string, string>();
+    for (const name of now.keys()) {
+      if (old.has(name) || loaded.sections.has(name)) continue;
+      const kind = kindOf.get(name);
+      if (kind === undefined) throw new NeedsReload('a listener came, or a pool behind one');
+      if (!known.has(kind)) throw new NeedsReload('a pool came of a kind that no other has');
+      coming.set(name, kind);
     }
     for (const [name, lines] of old) {
       if (now.has(name)) continue;
@@ -83,10 +89,12 @@ export function runtimeChange(
       // Behind a listener that is closed, servers rest until it is opened again.
       const rests = isBackend(name) && !now.has(`frontend ${name.split(':')[1]}`);
       const left = rests ? atRest(held, lines) : withoutServers(held);
-      sections.set(name, left);
+      const goes = !rests && was.has(name);
+      if (!goes) sections.set(name, left);
       if (!isBackend(name)) parts.push(closing(ownName(name)));
       else {
         parts.push(rests ? rest(ownName(name), held, lines) : removalOfAll(ownName(name), lines));
+        if (goes) parts.push(backendRemoval(ownName(name)));
         backends.push({ name: ownName(name), servers: serversOf(left) });
       }
     }
@@ -94,18 +102,20 @@ export function runtimeChange(
       if (!old.has(name) && !now.has(name)) sections.set(name, lines);
     }
     for (const [name, lines] of now) {
-      const was = old.get(name);
-      const held = loaded.sections.get(name) ?? was ?? [];
+      const kind = coming.get(name);
+      const lived = kind === undefined ? old.get(name) : withoutServers(lines);
+      const held = loaded.sections.get(name) ?? lived ?? [];
       const asleep = isBackend(name) && hasChecks(held) && !hasChecks(lines);
       refuseOtherLines(name, asleep ? withoutChecks(held) : held, lines);
       if (asleep) sections.set(name, withServersOf(held, lines));
       if (name.startsWith('frontend ')) {
-        const listener = { before: was, loaded: held, after: lines };
+        const listener = { before: lived, loaded: held, after: lines };
         parts.push(...listenerChanges(ownName(name), listener, now, abilities));
       }
       if (!isBackend(name)) continue;
-      const backend = { before: was ?? held, loaded: held, after: lines };
-      const changes = serverChanges(ownName(name), backend, abilities);
+      const backend = { before: lived ?? held, loaded: held, after: lines };
+      const servers = serverChanges(ownName(name), backend, abilities);
+      const changes = kind === undefined ? servers : backendAddition(ownName(name), kind, servers);
       if (changes === undefined) continue;
       parts.push(changes);
       backends.push({ name: ownName(name), servers: serversOf(lines) });
@@ -150,16 +160,34 @@ const closing = (frontend: string): Steps => ({
 
 type Parts = ReadonlyMap<string, readonly string[]>;
 
-/** Lines by the head of their section; what stands before all sections is `global`. */
-function partsOf({ text, sections }: RenderedHaproxy): Parts {
-  const lines = text.split('\n');
-  const body = ({ from, to }: Pick<Section, 'from' | 'to'>) =>
-    lines.slice(from, to).map((line) => line.trim());
-  const first = sections[0]?.from ?? lines.length;
-  return new Map([
-    ['global', body({ from: 0, to: first - 1 }).filter((line) => line !== '')],
-    ...sections.map((section) => [lines[section.from - 1] ?? '', body(section)] as const),
-  ]);
+/** Lines by the head of their section; what stands outside of all sections is `global`. */
+function partsOf({ text, sections }: RenderedHaproxy): {
+  parts: Parts;
+  /** Of the backends that are of a kind: their lines include those of the kind. */
+  kindOf: ReadonlyMap<string, string>;
+  known: ReadonlySet<string>;
+} {
+  const lines = text.split('\n').map((line) => line.trim());
+  const outside: string[] = [];
+  const parts = new Map<string, readonly string[]>([['global', outside]]);
+  const kinds = new Map<string, readonly string[]>();
+  const kindOf = new Map<string, string>();
+  let end = 0;
+  for (const { from, to } of sections) {
+    outside.push(...lines.slice(end, from - 1));
+    end = to;
+    const [name = '', kind] = (lines[from - 1] ?? '').split(' from ');
+    const body = lines.slice(from, to);
+    if (name.startsWith('defaults ')) kinds.set(ownName(name), body);
+    else parts.set(name, [...(kinds.get(kind ?? '') ?? []), ...body]);
+    if (kind !== undefined) kindOf.set(name, kind);
+  }
+  outside.push(...lines.slice(end));
+  parts.set(
+    'global',
+    outside.filter((line) => line !== ''),
+  );
+  return { parts, kindOf, known: new Set(kinds.keys()) };
 }
 
 /** All lines but those of servers and the limit of a listener stay. */

@@ -3,7 +3,7 @@ import type { Abilities } from '../../plan/runtime/abilities.ts';
 import { asWritten, type Loaded, runtimeChange } from '../../plan/runtime.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ConfigurationFiles } from '../haproxy/files.ts';
-import { dismiss, type Leaver, takeAtRuntime } from './runtime.ts';
+import { dismiss, takeAtRuntime } from './runtime.ts';
 
 const dismissEveryMs = 1000;
 
@@ -24,16 +24,17 @@ export type Attempt =
 
 /** Changes a HAProxy that serves without a reload. All methods but `stop` are for one caller at a time. */
 export function runtimeChanger({ socket, files, abilities, inTurn, log }: ChangerOptions) {
-  let leavers: readonly Leaver[] = [];
+  /** Deletions of servers and backends whose last connections live. */
+  let deletions: readonly string[] = [];
   let loaded: Loaded = asWritten;
   let timer: NodeJS.Timeout | undefined;
 
   function dismissLater(): void {
     clearTimeout(timer);
-    if (leavers.length === 0) return;
+    if (deletions.length === 0) return;
     timer = setTimeout(() => {
       inTurn(async () => {
-        leavers = await dismiss(socket, leavers);
+        deletions = await dismiss(socket, deletions);
         dismissLater();
       }).catch((error: unknown) => log.warn({ err: error }, 'cannot delete servers that were removed'));
     }, dismissEveryMs);
@@ -58,10 +59,7 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
       try {
         await files.adopt(version, fingerprint, async () => {
           const remaining = await takeAtRuntime(socket, planned, after.files);
-          leavers = [...leavers, ...remaining].filter(
-            ({ backend, server }, n, all) =>
-              all.findIndex((other) => other.backend === backend && other.server === server) === n,
-          );
+          deletions = [...new Set([...deletions, ...remaining])];
         });
       } catch (error) {
         log.warn({ err: error }, 'HAProxy did not take a change at run time');
@@ -75,7 +73,7 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
     /** A new worker has what the files say, and no servers beyond. */
     forget(): void {
       clearTimeout(timer);
-      leavers = [];
+      deletions = [];
       loaded = asWritten;
     },
 

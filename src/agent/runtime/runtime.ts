@@ -1,6 +1,6 @@
 import { ticketKeysFile } from '../../plan/haproxy/tls.ts';
 import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
-import { removal, type Server } from '../../plan/runtime/servers.ts';
+import { later, removal, type Server } from '../../plan/runtime/servers.ts';
 import type { Command, LimitChange, Replacement } from '../../plan/runtime/steps.ts';
 import { ask } from '../haproxy/socket.ts';
 import { changeLimit } from './limits.ts';
@@ -10,21 +10,17 @@ import { replaceTable } from './tables.ts';
 /** What a line to the socket may hold, well below HAProxy's buffer of 16 KiB. */
 const longestLine = 8000;
 
-/** A removed server whose last connections live; it gets nothing new. */
-export interface Leaver {
-  readonly backend: string;
-  readonly server: string;
-}
-
 /**
  * Has the worker behind this socket take a change, and reads back whether it did: servers, ticket keys. What HAProxy
- * has said to the replacement of a certificate is proof enough. Throws `RuntimeRefusal`.
+ * has said to the replacement of a certificate is proof enough. Gives the deletions that wait for the end of the last
+ * connections: who is to be deleted gets nothing new. Throws `RuntimeRefusal`.
  */
 export async function takeAtRuntime(
   socket: string,
   change: Extract<RuntimeChange, { kind: 'runtime' }>,
   files: ReadonlyMap<string, string>,
-): Promise<readonly Leaver[]> {
+): Promise<readonly string[]> {
+  const waiting: string[] = [];
   for (const step of linesOf(change.commands)) {
     if ('replaces' in step) {
       await replaceTable(socket, step);
@@ -40,6 +36,7 @@ export async function takeAtRuntime(
     const wrong = lines.find((said) => !says.some((part) => said.includes(part)));
     // A key or a certificate may stand in the line: only its first words are repeated.
     if (wrong !== undefined) throw new RuntimeRefusal(`${line.split(' ', 3).join(' ')}: ${wrong}`);
+    if (line.startsWith('del backend ') && isLater(answer)) waiting.push(line);
   }
   const keys = files.get(ticketKeysFile);
   if (
@@ -50,20 +47,20 @@ export async function takeAtRuntime(
     const held = [...shown.matchAll(/^\d+\.\d+ (\S+)$/gm)].map(([, key]) => key);
     if (held.join('\n') !== keys.trim()) throw new RuntimeRefusal('the ticket keys are not as told');
   }
-  const leavers: Leaver[] = [];
-  for (const backend of change.backends) leavers.push(...(await compared(socket, backend)));
-  return leavers;
+  const servers: string[] = [];
+  for (const backend of change.backends) servers.push(...(await compared(socket, backend)));
+  // A backend goes after its servers.
+  return [...servers, ...waiting];
 }
 
 /** Deletes those whose connections have ended; the others are given back. */
-export async function dismiss(socket: string, leavers: readonly Leaver[]): Promise<readonly Leaver[]> {
-  const left: Leaver[] = [];
-  for (const leaver of leavers) {
-    const [, deletion] = removal(leaver.backend, leaver.server);
-    if ((await ask(socket, deletion.text)).includes('still has connections')) left.push(leaver);
-  }
+export async function dismiss(socket: string, deletions: readonly string[]): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const deletion of deletions) if (isLater(await ask(socket, deletion))) left.push(deletion);
   return left;
 }
+
+const isLater = (answer: string): boolean => later.some((said) => answer.includes(said));
 
 /** Commands to servers go many in a line, whose answers are one text; what they have done is read back anyway. */
 function* linesOf(
@@ -88,22 +85,22 @@ function* linesOf(
   if (texts.length > 0) yield joined();
 }
 
-/** Throws unless the backend's servers are as wanted; gives those that are still there though they should not. */
-async function compared(socket: string, backend: WantedBackend): Promise<readonly Leaver[]> {
+/** Throws unless the backend's servers are as wanted; gives the deletions of those that are still there. */
+async function compared(socket: string, backend: WantedBackend): Promise<readonly string[]> {
   const running = parseServers(await ask(socket, `show servers state ${backend.name}`));
   const wanted = new Map(backend.servers.map((server) => [server.name, server]));
-  const leavers: Leaver[] = [];
+  const deletions: string[] = [];
   for (const server of running) {
     const target = wanted.get(server.name);
     wanted.delete(server.name);
     if (target !== undefined && isSame(server, target)) continue;
     if (target !== undefined || !server.maint)
       throw new RuntimeRefusal(`server ${server.name} is not as told`);
-    leavers.push({ backend: backend.name, server: server.name });
+    deletions.push(removal(backend.name, server.name)[1].text);
   }
   const [missing] = wanted.keys();
   if (missing !== undefined) throw new RuntimeRefusal(`server ${missing} is not there`);
-  return leavers;
+  return deletions;
 }
 
 interface RunningServer extends Server {

@@ -1,4 +1,5 @@
 import type { WantedAmphora, WantedListener } from '../../wire/wanted.ts';
+import type { Abilities } from '../runtime/abilities.ts';
 import { toMetrics } from './exporter.ts';
 import { flowLogLines } from './flow-log.ts';
 import { l7Lines } from './l7.ts';
@@ -46,6 +47,7 @@ export function frontendLines(
   maxconn: number,
   files: Files,
   backendOf: (poolId: string) => string | undefined,
+  abilities: Abilities,
 ): string[] {
   if (listener.protocol === 'UDP' || listener.protocol === 'SCTP') {
     throw new Unwritable(`${listener.protocol} is not carried by HAProxy`);
@@ -80,8 +82,11 @@ export function frontendLines(
   if (listener.protocol === 'TERMINATED_HTTPS' && listener.tls !== null) {
     lines.push(...strictTransportSecurity(listener.tls));
   }
-  if (mode === 'http') lines.push(...l7Lines(listener, files, backendOf));
   const backend = listener.defaultPoolId === null ? undefined : backendOf(listener.defaultPoolId);
-  if (backend !== undefined) lines.push(`default_backend ${backend}`);
+  // A backend that can come and go is no word of a line.
+  const inTable = mode === 'http' && abilities.backends;
+  if (mode === 'http')
+    lines.push(...l7Lines(listener, files, backendOf, inTable ? (backend ?? '') : undefined));
+  if (backend !== undefined && !inTable) lines.push(`default_backend ${backend}`);
   return lines;
 }

@@ -15,7 +15,7 @@ import { confined, type Field, literal } from './regex.ts';
 export interface Table {
   /**
    * `pattern action`, each without a line break. The first is for a lookup of nothing, and says whether there are any
-   * policies: asking that is much cheaper than looking up a request. The last matches all: that none was found means
+   * policies, which is much cheaper to ask than looking up a request, and perhaps the default backend. The last matches all: that none was found means
    * a failed lookup.
    */
   readonly entries: readonly string[];
@@ -38,6 +38,7 @@ export function policyTable(
   policies: readonly WantedL7Policy[],
   client: ClientFacts | null,
   backendOf: (poolId: string) => string | undefined,
+  otherwise?: string,
 ): Table | undefined {
   const entries: string[] = [];
   for (const policy of policies) {
@@ -53,7 +54,8 @@ export function policyTable(
     if (new TextEncoder().encode(entry).length > longestEntry) return undefined;
     entries.push(entry);
   }
-  return { entries: [`^\\z ${entries.length > 0 ? 'some' : 'none'}`, ...entries, '^ none'] };
+  const first = [entries.length > 0 ? 'some' : 'none', otherwise].join(' ').trim();
+  return { entries: [`^\\z ${first}`, ...entries, '^ none'] };
 }
 
 /** Undefined for a pool that is not served: such a policy does not match. */

@@ -39,20 +39,25 @@ function lookup(client: ClientFacts | null, table: string): string[] {
 /**
  * The lines of a frontend that carry its L7 policies: always there, so that the first policy changes no line. They end
  * the evaluation of its `http-request` rules as soon as nothing is left to decide, so no other may follow.
- * `backendOf` gives the backend of a pool, undefined when it is not served. Throws `Unwritable`.
+ * `backendOf` gives the backend of a pool, undefined when it is not served; `otherwise`, the default backend or `''`,
+ * is given when that is to be in the table. Throws `Unwritable`.
  */
 export function l7Lines(
   listener: WantedListener,
   files: Files,
   backendOf: (poolId: string) => string | undefined,
+  otherwise?: string,
 ): string[] {
   const client = factsOf(listener);
-  const table = policyTable(listener.l7Policies, client, backendOf);
-  if (table === undefined) return policiesAsAcls(listener.l7Policies, backendOf);
+  const table = policyTable(listener.l7Policies, client, backendOf, otherwise);
+  if (table === undefined) {
+    const byDefault = (otherwise ?? '') === '' ? [] : [`default_backend ${otherwise}`];
+    return [...policiesAsAcls(listener.l7Policies, backendOf), ...byDefault];
+  }
   const path = `listeners/${listener.id}.l7`;
   files.set(path, table.entries.map((entry) => `${entry}\n`).join(''));
   return [
-    `http-request allow if { str(),map_reg(${path}) -m str none }`,
+    `http-request allow if { str(),map_reg(${path}) -m beg none }`,
     ...lookup(client, path),
     'http-request allow if { var(txn.policy) -m str none }',
     'http-request allow if { var(txn.policy) -m beg "pool " }',
@@ -65,5 +70,6 @@ export function l7Lines(
         `if { var(txn.policy) -m beg "${code} " }`,
     ),
     'use_backend %[var(txn.policy),field(2," ")] if { var(txn.policy) -m beg "pool " }',
+    ...(otherwise === undefined ? [] : [`use_backend %[str(),map_reg(${path}),field(2," ")]`]),
   ];
 }

@@ -37,6 +37,9 @@ function withCertificates(wanted: WantedAmphora): WantedAmphora {
   ) as WantedAmphora;
 }
 
+/** What is written for newer versions, older ones take too. */
+const versions = fc.constantFrom('2.6.12', '3.4.0');
+
 describe('the configuration of HAProxy', () => {
   for (const name of readdirSync(golden)) {
     it(`for ${name} is the one of the golden pair, and HAProxy takes it without a warning`, () => {
@@ -47,6 +50,9 @@ describe('the configuration of HAProxy', () => {
       const texts = {
         'haproxy.cfg': rendered.text,
         'policies.l7': tables.map(([path, content]) => `# ${path}\n${content}`).join('\n'),
+        ...(name === 'l7-policies' && {
+          'haproxy-3.4.cfg': render(wanted, undefined, '3.4.0').text,
+        }),
       };
       for (const [file, text] of Object.entries(texts)) {
         const path = join(golden, name, file);
@@ -54,7 +60,9 @@ describe('the configuration of HAProxy', () => {
         expect(text).toBe(readFileSync(path, 'utf8'));
       }
       expect(rendered.refused).toEqual([]);
-      expect(checkWithHaproxy(render(withCertificates(wanted)))).toBe('');
+      for (const version of ['2.6.12', '3.4.0']) {
+        expect(checkWithHaproxy(render(withCertificates(wanted), undefined, version))).toBe('');
+      }
     });
   }
 
@@ -82,9 +90,9 @@ describe('the configuration of HAProxy', () => {
 
   it('is accepted by HAProxy for any legal tree', () => {
     fc.assert(
-      fc.property(anyTree({ certificate, caPem: ca, crlPem: crl }), (wanted) => {
+      fc.property(anyTree({ certificate, caPem: ca, crlPem: crl }), versions, (wanted, version) => {
         expect(Value.Check(WantedAmphora, wanted)).toBe(true);
-        const rendered = render(wanted);
+        const rendered = render(wanted, undefined, version);
         expect(rendered.refused).toEqual([]);
         expect(checkWithHaproxy(rendered)).toBe('');
       }),

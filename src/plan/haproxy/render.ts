@@ -1,10 +1,12 @@
 import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wanted.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
+import type { Abilities } from '../runtime/abilities.ts';
 import { backendLines, backendName } from './backend.ts';
+import { type Kind, kindOf, ofKind, plainKinds } from './backend-kinds.ts';
 import { poolsById, poolsOf } from './demand.ts';
 import { type ExporterPaths, exporterProxies } from './exporter.ts';
 import { logTargets } from './flow-log.ts';
-import { frontendLines, longestMs } from './frontend.ts';
+import { frontendLines, longestMs, modeOf } from './frontend.ts';
 import { Unwritable, word } from './quote.ts';
 import { stickEntriesOf } from './stick-table.ts';
 import type { Files } from './tls.ts';
@@ -19,7 +21,10 @@ export interface HaproxyPaths extends ExporterPaths {
   readonly user: { readonly name: string; readonly group: string } | null;
 }
 
-/** Whose lines they are: 1-based, both ends included. A backend is of its pool, behind a listener. */
+/**
+ * Whose lines they are: 1-based, both ends included. A backend is of its pool, behind a listener; what backends have in
+ * common is of the first of them.
+ */
 export interface Section {
   readonly from: number;
   readonly to: number;
@@ -73,10 +78,13 @@ export function renderHaproxy(
   wanted: WantedAmphora,
   budget: MemoryBudget,
   paths: HaproxyPaths,
+  abilities: Abilities,
 ): RenderedHaproxy {
   const lines: string[] = [];
   const files: Files = new Map();
   const sections: Section[] = [];
+  const proxies: (Omit<Section, 'from' | 'to'> & { readonly lines: readonly string[] })[] = [];
+  const kinds = new Map<string, Omit<Section, 'from' | 'to'> & Kind>();
   const refused = new Map<string, string>();
   const warnings = new Map<string, { id: string; text: string }>();
   const warn = (warning: { id: string; text: string }) => warnings.set(JSON.stringify(warning), warning);
@@ -98,10 +106,6 @@ export function renderHaproxy(
     }
   };
 
-  write(globalLines(wanted, budget, paths));
-  write(defaultsLines);
-  if (wanted.listeners.some(({ protocol }) => protocol === 'PROMETHEUS'))
-    exporterProxies(paths).forEach(write);
   for (const warning of budget.warnings) warn(warning);
 
   const pools = poolsById(wanted);
@@ -119,19 +123,43 @@ export function renderHaproxy(
     }
     const maxconn = budget.listenerMaxconn.get(listener.id) ?? budget.maxconn;
     const frontend = orRefuse(listener.id, () =>
-      frontendLines(listener, wanted, maxconn, ownFiles, (poolId) => {
-        const backend = backends.get(poolId);
-        return backend && backendName(backend.pool, listener);
-      }),
+      frontendLines(
+        listener,
+        wanted,
+        maxconn,
+        ownFiles,
+        (poolId) => {
+          const backend = backends.get(poolId);
+          return backend && backendName(backend.pool, listener);
+        },
+        abilities,
+      ),
     );
     if (frontend === undefined) continue;
     for (const warning of timeoutWarnings(listener)) warn(warning);
-    sections.push({ ...write(frontend), listenerId: listener.id, poolId: null });
+    const ofListener = { listenerId: listener.id, poolId: null };
+    proxies.push({ ...ofListener, lines: frontend });
     for (const { pool, lines: backend } of backends.values()) {
-      sections.push({ ...write(backend), listenerId: listener.id, poolId: pool.id });
+      const ofPool = { ...ofListener, poolId: pool.id };
+      const kind = abilities.backends ? kindOf(backend) : undefined;
+      if (kind !== undefined && !kinds.has(kind.name)) kinds.set(kind.name, { ...kind, ...ofPool });
+      proxies.push({ ...ofPool, lines: kind === undefined ? backend : ofKind(backend, kind) });
+    }
+    for (const kind of abilities.backends && modeOf(listener) === 'http' ? plainKinds(listener) : []) {
+      if (!kinds.has(kind.name)) kinds.set(kind.name, { ...kind, ...ofListener });
     }
     for (const [path, content] of ownFiles) files.set(path, content);
   }
+
+  write(globalLines(wanted, budget, paths));
+  // Before the nameless one, which is that of all sections after it that name none.
+  for (const { name, lines: shared, ...whose } of kinds.values()) {
+    sections.push({ ...write([`defaults ${name}`, ...defaultsLines.slice(1), ...shared]), ...whose });
+  }
+  write(defaultsLines);
+  if (wanted.listeners.some(({ protocol }) => protocol === 'PROMETHEUS'))
+    exporterProxies(paths).forEach(write);
+  for (const { lines: own, ...whose } of proxies) sections.push({ ...write(own), ...whose });
   return {
     text: `${lines.join('\n')}\n`,
     files,

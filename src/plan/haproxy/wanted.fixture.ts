@@ -16,6 +16,7 @@ import type {
   WantedTls,
 } from '../../wire/wanted.ts';
 import { memoryBudget } from '../memory-budget.ts';
+import { abilitiesOf } from '../runtime/abilities.ts';
 import { demandOf } from './demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from './render.ts';
 
@@ -171,8 +172,12 @@ export function aRevocationList(): string {
   }
 }
 
-/** As the agent of an amphora with 1 GiB and one CPU renders it. */
-export function render(wanted: WantedAmphora, run = '/run/livia/haproxy'): RenderedHaproxy {
+/** As the agent of an amphora with 1 GiB and one CPU renders it, for the oldest HAProxy unless another is named. */
+export function render(
+  wanted: WantedAmphora,
+  run = '/run/livia/haproxy',
+  version = '2.6.12',
+): RenderedHaproxy {
   const budget = memoryBudget({
     limitBytes: 1024 ** 3,
     reservedBytes: 96 * 1024 ** 2,
@@ -180,14 +185,15 @@ export function render(wanted: WantedAmphora, run = '/run/livia/haproxy'): Rende
     threads: 1,
     ...demandOf(wanted),
   });
-  return renderHaproxy(wanted, budget, {
+  const paths = {
     statsSocket: `${run}/stats.sock`,
     serverState: `${run}/server-state`,
     pingCheck: `${run}/ping`,
     exporterSocket: `${run}/exporter.sock`,
     metricsSocket: `${run}/metrics.sock`,
     user: null,
-  });
+  };
+  return renderHaproxy(wanted, budget, paths, abilitiesOf(version));
 }
 
 /** What `haproxy -c` says to a configuration: `''` when it is accepted without a word of warning. */

@@ -1,7 +1,7 @@
 import { NeedsReload } from './steps.ts';
 
 const ofBackend =
-  /^(timeout check |option (httpchk|external-check)$|http-check |external-check |load-server-state)/;
+  /^(timeout check |option (httpchk|tcp-check|external-check)$|http-check |external-check |load-server-state)/;
 
 /** Whether the servers of a backend are checked, by its lines. */
 export const hasChecks = (lines: readonly string[]): boolean =>

@@ -184,10 +184,17 @@ export function removal(backend: string, server: string): [Command, Command] {
     maintenance(backend, server),
     {
       text: `del server ${backend}/${server}`,
-      says: ['Server deleted.', 'Server still has connections attached to it'],
+      says: ['Server deleted.', ...later],
     },
   ];
 }
+
+/** What HAProxy says to a deletion that it will do when the last connections have ended. */
+export const later = [
+  'Server still has connections attached to it',
+  'Only a backend without server can be deleted',
+  'Backend still has attached streams on it',
+];
 
 function serverLines(lines: readonly string[]): Map<string, ServerLine> {
   const checked = hasChecks(lines);
