@@ -58,6 +58,8 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
       const version = await files.write(after, 'taken');
       try {
         await files.adopt(version, fingerprint, async () => {
+          // Who comes back finds its name free. From 3.0 on idle connections outlive a deletion for some milliseconds.
+          deletions = await dismiss(socket, deletions);
           const remaining = await takeAtRuntime(socket, planned, after.files);
           deletions = [...new Set([...deletions, ...remaining])];
         });
