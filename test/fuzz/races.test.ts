@@ -30,68 +30,141 @@ const listener = (balancerId: string, port: number) =>
     listener: { loadbalancer_id: balancerId, protocol: 'TCP', protocol_port: port },
   });
 
-describe('Of two changes of one load balancer at once', () => {
-  /** Each pair needs the lock, and each would do alone. */
-  const changes: readonly (readonly [
-    string,
-    number,
-    (ids: Record<string, string>, n: number) => Promise<Reply>,
-  ])[] = [
-    ['makes a listener', 201, ({ balancer = '' }, n) => listener(balancer, 90 + n)],
-    [
-      'makes a pool',
-      201,
-      ({ balancer }) =>
-        api.member.post('/v2/lbaas/pools', {
-          pool: { loadbalancer_id: balancer, protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' },
-        }),
-    ],
-    [
-      'changes the load balancer',
-      200,
-      ({ balancer }) =>
-        api.member.put(`/v2/lbaas/loadbalancers/${balancer}`, { loadbalancer: { name: 'n' } }),
-    ],
-    [
-      'changes the listener',
-      200,
-      ({ listener: id }) => api.member.put(`/v2/lbaas/listeners/${id}`, { listener: { name: 'n' } }),
-    ],
-    [
-      'changes the pool',
-      200,
-      ({ pool }) => api.member.put(`/v2/lbaas/pools/${pool}`, { pool: { name: 'n' } }),
-    ],
-    ['takes the listener away', 204, ({ listener: id }) => api.member.delete(`/v2/lbaas/listeners/${id}`)],
-    [
-      'takes everything away',
-      204,
-      ({ balancer }) => api.member.delete(`/v2/lbaas/loadbalancers/${balancer}?cascade=true`),
-    ],
-    [
-      'makes a member',
-      201,
-      ({ pool }, n) =>
-        api.member.post(`/v2/lbaas/pools/${pool}/members`, {
-          member: { address: `198.51.100.${n + 1}`, protocol_port: 80 },
-        }),
-    ],
-  ];
+type Change = (ids: Ids, n: number) => Promise<Reply>;
+interface Ids {
+  readonly balancer: string;
+  readonly listener: string;
+  readonly pool: string;
+}
 
+/** Each needs the lock, and each would do alone. */
+const changes: readonly (readonly [string, number, Change])[] = [
+  ['makes a listener', 201, ({ balancer }, n) => listener(balancer, 90 + n)],
+  [
+    'makes a pool',
+    201,
+    ({ balancer }, n) =>
+      api.member.post('/v2/lbaas/pools', {
+        pool: { name: `${n}`, loadbalancer_id: balancer, protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' },
+      }),
+  ],
+  [
+    'changes the load balancer',
+    200,
+    ({ balancer }, n) =>
+      api.member.put(`/v2/lbaas/loadbalancers/${balancer}`, { loadbalancer: { name: `${n}` } }),
+  ],
+  [
+    'changes the listener',
+    200,
+    ({ listener: id }, n) => api.member.put(`/v2/lbaas/listeners/${id}`, { listener: { name: `${n}` } }),
+  ],
+  [
+    'takes the pool from the listener',
+    200,
+    ({ listener: id }) =>
+      api.member.put(`/v2/lbaas/listeners/${id}`, { listener: { default_pool_id: null } }),
+  ],
+  [
+    'changes the pool',
+    200,
+    ({ pool }, n) => api.member.put(`/v2/lbaas/pools/${pool}`, { pool: { tags: [`${n}`] } }),
+  ],
+  ['takes the listener away', 204, ({ listener: id }) => api.member.delete(`/v2/lbaas/listeners/${id}`)],
+  ['takes the pool away', 204, ({ pool }) => api.member.delete(`/v2/lbaas/pools/${pool}`)],
+  [
+    'takes everything away',
+    204,
+    ({ balancer }) => api.member.delete(`/v2/lbaas/loadbalancers/${balancer}?cascade=true`),
+  ],
+  [
+    'makes a member',
+    201,
+    ({ pool }, n) =>
+      api.member.post(`/v2/lbaas/pools/${pool}/members`, {
+        member: { address: `198.51.100.${n + 1}`, protocol_port: 80 },
+      }),
+  ],
+  [
+    'replaces all members',
+    202,
+    ({ pool }, n) =>
+      api.member.put(`/v2/lbaas/pools/${pool}/members`, {
+        members: [n, n + 1].map((host) => ({ address: `198.51.100.${host + 1}`, protocol_port: 80 })),
+      }),
+  ],
+];
+
+async function setUp(): Promise<Ids> {
+  const balancer = await activeLoadBalancer(api);
+  const pool = await active(api, balancer, '/v2/lbaas/pools', 'pool', {
+    ...{ loadbalancer_id: balancer, protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' },
+  });
+  const listenerId = await active(api, balancer, '/v2/lbaas/listeners', 'listener', {
+    ...{ loadbalancer_id: balancer, protocol: 'TCP', protocol_port: 80, default_pool_id: pool },
+  });
+  return { balancer, pool, listener: listenerId };
+}
+
+/** All of the load balancer as the API shows it; ids by the order of their first appearance, times as told or not. */
+async function shown({ balancer }: Ids): Promise<unknown> {
+  const body = async (path: string) => (await api.member.get(`/v2/lbaas/${path}`)).body;
+  const of = `loadbalancer_id=${balancer}`;
+  const [loadbalancer, listeners, pools, statuses] = [
+    await body(`loadbalancers/${balancer}`),
+    await body(`listeners?${of}&sort_key=created_at,protocol_port`),
+    await body(`pools?${of}`),
+    await body(`loadbalancers/${balancer}/status`),
+  ];
+  const members: unknown[] = [];
+  for (const { id } of pools.pools as { id: string }[]) {
+    members.push(await body(`pools/${id}/members?sort_key=address`));
+  }
+  const numbers = new Map<string, number>();
+  const text = JSON.stringify({ members, loadbalancer, listeners, pools, statuses })
+    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
+      if (!numbers.has(id)) numbers.set(id, numbers.size);
+      return `#${numbers.get(id)}`;
+    })
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/g, 'some time');
+  // Those made at once stand in the order of their ids, which is any.
+  return JSON.parse(text, (key, value: unknown) =>
+    key === 'members' && Array.isArray(value) ? value.toSorted(byId) : value,
+  );
+}
+const byId = (a: { id?: string }, b: { id?: string }): number => (a.id ?? '').localeCompare(b.id ?? '');
+
+interface Outcome {
+  /** Of the first and of the other change. */
+  readonly statuses: readonly number[];
+  readonly tree: unknown;
+}
+
+describe('Two changes of one load balancer at once', () => {
   const pairs = changes.flatMap((one, n) =>
     changes.slice(n).map((other) => [one[0], other[0], one, other] as const),
   );
+  const inOrder = async (
+    ask: (change: Change, ids: Ids, n: number) => Promise<Reply>,
+    two: readonly Change[],
+  ) => {
+    const outcomes: Outcome[] = [];
+    for (const order of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      const ids = await setUp();
+      const statuses: number[] = [];
+      for (const n of order) statuses[n] = (await ask(two[n] as Change, ids, n)).status;
+      outcomes.push({ statuses, tree: await shown(ids) });
+    }
+    return outcomes;
+  };
+
   it.each(pairs)(
-    '%s and %s: one is done, the other told to wait',
+    '%s and %s: as one after the other, the later told to wait',
     async (_one, _other, [, first, one], [, second, other]) => {
-      const balancer = await activeLoadBalancer(api);
-      const pool = await active(api, balancer, '/v2/lbaas/pools', 'pool', {
-        ...{ loadbalancer_id: balancer, protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' },
-      });
-      const listenerId = await active(api, balancer, '/v2/lbaas/listeners', 'listener', {
-        ...{ loadbalancer_id: balancer, protocol: 'TCP', protocol_port: 80, default_pool_id: pool },
-      });
-      const ids = { balancer, pool, listener: listenerId };
+      const ids = await setUp();
       const [a, b] = await Promise.all([one(ids, 0), other(ids, 1)]);
       expect([
         [first, 409],
@@ -99,8 +172,35 @@ describe('Of two changes of one load balancer at once', () => {
       ]).toContainEqual([a.status, b.status]);
       const loser = a.status === 409 ? a : b;
       expect(loser.body.faultstring).toMatch(/is immutable and cannot be updated|Invalid state PENDING_/);
-      const tree = await api.store.trees.read(balancer);
+      const tree = await api.store.trees.read(ids.balancer);
       expect(tree && illegalities(tree)).toEqual([]);
+      const outcome = { statuses: [a.status, b.status], tree: await shown(ids) };
+      expect(await inOrder((change, those, n) => change(those, n), [one, other])).toContainEqual(outcome);
+    },
+  );
+
+  it.each(pairs)(
+    '%s and %s, who wait and come again: as one after the other',
+    async (_one, _other, one, other) => {
+      /** Until the load balancer takes it. The loop is done with what was wished before each attempt. */
+      const patiently = async (change: Change, ids: Ids, n: number): Promise<Reply> => {
+        for (;;) {
+          await api.settle(ids.balancer);
+          const reply = await change(ids, n);
+          if (reply.status !== 409) return reply;
+        }
+      };
+      const ids = await setUp();
+      const two = [one[2], other[2]];
+      const replies = await Promise.all(two.map((change, n) => patiently(change, ids, n)));
+      await api.settle(ids.balancer);
+      const outcome = { statuses: replies.map(({ status }) => status), tree: await shown(ids) };
+      const settledAfter = async (change: Change, those: Ids, n: number) => {
+        const reply = await patiently(change, those, n);
+        await api.settle(those.balancer);
+        return reply;
+      };
+      expect(await inOrder(settledAfter, two)).toContainEqual(outcome);
     },
   );
 });
