@@ -12,6 +12,8 @@ export interface Stage {
   readonly balancerId: string;
   /** What `:listener` and the like stand for. */
   readonly ids: ReadonlyMap<string, string>;
+  /** Of the certificate the listeners may use. */
+  readonly privateKeyPem: string;
   /** A body or path with the ids in it. `:fresh` is a new name, `:pool!upper` and `:pool!bare` the id in other ways. */
   told<T>(text: T): T;
   /** From now on that word stands for that id. */
@@ -25,7 +27,8 @@ export interface Stage {
 
 export async function setStage(options: Parameters<typeof startApi>[0] = {}): Promise<Stage> {
   const api = await startApi(options);
-  const ids = new Map<string, string>(await secrets(api));
+  const kept = await secrets(api);
+  const ids = new Map<string, string>(kept.refs);
   const { member, admin } = api;
   const networkId = crypto.randomUUID();
   const subnet = () => api.cloud.addSubnet('192.0.2.0/24', networkId).id;
@@ -115,7 +118,7 @@ export async function setStage(options: Parameters<typeof startApi>[0] = {}): Pr
     return now;
   };
   return {
-    ...{ api, member, admin, balancerId, ids, told, tree },
+    ...{ api, member, admin, balancerId, ids, told, tree, privateKeyPem: kept.privateKeyPem },
     known: (word, id) => void ids.set(word, id),
     restore: (before) => api.store.trees.settle(before.loadBalancer.id, () => before),
     close: () => api.close(),
@@ -123,7 +126,7 @@ export async function setStage(options: Parameters<typeof startApi>[0] = {}): Pr
 }
 
 /** A certificate, the authority that signed itself, and its list of what is revoked. */
-async function secrets(api: TestApi): Promise<[string, string][]> {
+async function secrets(api: TestApi): Promise<{ refs: [string, string][]; privateKeyPem: string }> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const common = { notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000) };
@@ -135,16 +138,18 @@ async function secrets(api: TestApi): Promise<[string, string][]> {
     ...{ signingKey: keys.privateKey, signingAlgorithm: algorithm, entries: [] },
   });
   const privateKey = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return [
+  const privateKeyPem = x509.PemConverter.encode(privateKey, 'PRIVATE KEY');
+  const refs: [string, string][] = [
     [
       ':certificate',
       api.cloud.storeCertificate({
         certificatePem: certificate.toString('pem'),
-        privateKeyPem: x509.PemConverter.encode(privateKey, 'PRIVATE KEY'),
+        privateKeyPem,
         intermediatesPem: [],
       }),
     ],
     [':authority', api.cloud.storeText(certificate.toString('pem'))],
     [':revoked', api.cloud.storeText(x509.PemConverter.encode(crl.rawData, 'X509 CRL'))],
   ];
+  return { refs, privateKeyPem };
 }

@@ -120,33 +120,18 @@ describe('A query', () => {
   );
 });
 
-const patterns = [
-  ...Object.values(expected).map(({ path }) => `/v2/lbaas/${path}/:odd`),
-  ...['status', 'statuses', 'stats', 'failover'].map((end) => `/v2/lbaas/loadbalancers/:odd/${end}`),
-  ...[
-    '/v2/lbaas/pools/:odd/members',
-    '/v2/lbaas/pools/:odd/members/:odd',
-    '/v2/lbaas/l7policies/:odd/rules/:odd',
-  ],
-  ...[
-    '/v2/lbaas/listeners/:odd/stats',
-    '/v2/lbaas/quotas/:odd',
-    '/v2/lbaas/quotas/:odd/default',
-    '/v2/octavia/amphorae/:odd',
-  ],
-  ...[
-    '/v2/octavia/amphorae/:odd/stats',
-    '/v2/lbaas/providers/:odd/flavor_capabilities',
-    '/livia/v1/loadbalancers/:odd',
-    '/:odd',
-    '/v2/:odd',
-  ],
-  ...[
-    '/v2/lbaas/loadbalancers/:odd/failover',
-    '/v2/octavia/amphorae/:odd/failover',
-    '/v2/octavia/amphorae/:odd/config',
-  ],
-];
+/** Every path the API says it has, and some that are not there; `:odd` where an id stands. */
+async function allPatterns(): Promise<readonly string[]> {
+  const { paths } = (await get('/livia/v1/openapi.json')).body as { paths: Record<string, unknown> };
+  const told = Object.keys(paths).map((path) => path.replaceAll(/\{\w+\}/g, ':odd'));
+  if (told.length < 40) throw new Error('the document does not tell all paths');
+  return [...told, '/:odd', '/v2/:odd', '/v2.0/lbaas/pools/:odd', '/load-balancer/v2/lbaas/listeners/:odd'];
+}
+/** What only reads, or is refused, whatever is asked of nobody. */
+const harmless = (method: string, path: string): boolean =>
+  // Any text names a project, and has its quota set.
+  !(path.includes('/quotas/') && method === 'PUT');
+const nobody = '00000000-0000-4000-8000-000000000000';
 const methods = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'];
 
 describe('A path', () => {
@@ -155,13 +140,12 @@ describe('A path', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...methods),
-        fc.constantFrom(...patterns),
+        fc.constantFrom(...(await allPatterns())),
         // The sender of these requests resolves dots itself.
         written.filter((text) => text !== '%2e%2e'),
         async (method, pattern, odd) => {
           const path = stage.told(pattern.replaceAll(':odd', '!odd!')).replaceAll('!odd!', odd);
-          // Any text names a project, and has its quota reset or set.
-          if (path.startsWith('/v2/lbaas/quotas/') && method === 'PUT') return;
+          if (!harmless(method, path)) return;
           const headers = { 'x-auth-token': stage.admin.token, 'content-type': 'application/json' };
           const body = method === 'POST' || method === 'PUT' ? '{}' : undefined;
           const reply = await stage.api.send(method, path, headers, body);
@@ -177,6 +161,105 @@ describe('A path', () => {
   it.each([600, 4000, 15_000])('of %i characters is a path that is not there', async (length) => {
     const reply = await get(`/v2/lbaas/listeners/${'a'.repeat(length)}`);
     expect([[404, 414].includes(reply.status), oddity(reply)]).toEqual([true, undefined]);
+  });
+});
+
+const headerNames = [
+  ...['accept', 'accept-charset', 'accept-encoding', 'accept-language', 'authorization', 'content-encoding'],
+  ...['content-type', 'cookie', 'forwarded', 'if-match', 'if-none-match', 'origin', 'range', 'referer'],
+  ...[
+    'openstack-api-version',
+    'openstack-system-scope',
+    'user-agent',
+    'via',
+    'x-auth-token',
+    'x-forwarded-for',
+  ],
+  ...[
+    'x-forwarded-host',
+    'x-forwarded-port',
+    'x-forwarded-prefix',
+    'x-forwarded-proto',
+    'x-http-method-override',
+  ],
+  ...[
+    'x-is-admin-project',
+    'x-openstack-request-id',
+    'x-project-id',
+    'x-roles',
+    'x-service-token',
+    'x-user-id',
+  ],
+];
+
+describe('Any endpoint', () => {
+  const asked = async (use: (method: string, path: string, body: string | undefined) => Promise<void>) => {
+    const patterns = await allPatterns();
+    const before = await stage.digest();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...methods),
+        fc.constantFrom(...patterns),
+        fc.constantFrom(undefined, '{}', '{"listener":{}}', '[', '"'),
+        async (method, pattern, body) => {
+          const path = pattern.replaceAll(':odd', nobody);
+          if (harmless(method, path)) await use(method, path, method.startsWith('P') ? body : undefined);
+        },
+      ),
+      runs(800),
+    );
+    expect(await stage.digest()).toBe(before);
+  };
+
+  it('answers in order whatever the query', async () => {
+    const queries = fc.sample(query, { numRuns: 400, seed: 7 });
+    let n = 0;
+    await asked(async (method, path, body) => {
+      const headers = { 'x-auth-token': stage.admin.token, 'content-type': 'application/json' };
+      const text = queries[n++ % queries.length];
+      const reply = await stage.api.send(method, `${path}?${text}`, headers, body);
+      if (method !== 'HEAD') expect(oddity(reply), `${method} ${path}?${text}`).toBeUndefined();
+      expect(reply.status).not.toBe(500);
+    });
+  });
+
+  it('answers in order whatever the headers', async () => {
+    const written = oddTexts.filter((text) => /^[\x20-\x7e\xa0-\xff]*$/.test(text));
+    let n = 0;
+    await asked(async (method, path, body) => {
+      const [name = '', text = ''] = [
+        headerNames[n % headerNames.length],
+        written[Math.floor(n / headerNames.length) % written.length],
+      ];
+      n += 1;
+      const headers = { 'x-auth-token': stage.admin.token, 'content-type': 'application/json' };
+      const reply = await stage.api.send(method, path, { ...headers, [name]: text }, body);
+      if (method !== 'HEAD') expect(oddity(reply), `${method} ${path} ${name}: ${text}`).toBeUndefined();
+      expect(reply.status).not.toBe(500);
+    });
+  });
+
+  it('writes nothing down of what is sent to prove who asks, or to be kept secret', async () => {
+    const secret = 'hunter2';
+    const proofs = [
+      { 'x-auth-token': secret },
+      { 'x-auth-token': stage.admin.token, 'x-service-token': secret },
+      { 'x-auth-token': stage.admin.token, authorization: `Basic ${secret}`, cookie: `session=${secret}` },
+      { 'x-auth-token': stage.admin.token, 'x-subject-token': secret },
+    ];
+    const bodies = [
+      `{"password":"${secret}"}`,
+      `{"listener":{"password":"${secret}","payload":"${secret}","default_tls_container_ref":7}}`,
+      `{"loadbalancer":{"secret":"${secret}"`,
+    ];
+    let n = 0;
+    await asked(async (method, path) => {
+      const headers = { 'content-type': 'application/json', ...proofs[n++ % proofs.length] };
+      const body = method.startsWith('P') ? bodies[n % bodies.length] : undefined;
+      const reply = await stage.api.send(method, path, headers, body);
+      if (method !== 'HEAD') expect(oddity(reply)).toBeUndefined();
+    });
+    expect(stage.logged.length).toBeGreaterThan(100);
   });
 });
 

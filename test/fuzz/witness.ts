@@ -31,7 +31,10 @@ export async function setWatchedStage(): Promise<WatchedStage> {
   return {
     ...stage,
     logged,
-    secrets: [stage.member.token, stage.admin.token, 'PRIVATE KEY', 'hunter2'],
+    secrets: [
+      ...[stage.member.token, stage.admin.token, 'PRIVATE KEY', 'hunter2'],
+      ...(stage.privateKeyPem.match(/^[\w+/]{40,}/gm) ?? []),
+    ],
     async digest() {
       const { rows: found } = await rows.query<{ digest: string }>(statement);
       const ports = [...stage.api.cloud.ports.keys()].toSorted().join(' ');
