@@ -6,6 +6,7 @@ import {
   problem,
   unknownAttributes,
 } from '../lb/problems.ts';
+import { deepestJson, isTooDeep } from '../platform/json-depth.ts';
 import { type Created, type Fields, isObject, readCreated, readUpdated, type Updated } from './fields.ts';
 import { type ApiRequest, strayQuery } from './request.ts';
 import type { Resource } from './resource.ts';
@@ -59,18 +60,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 function parsed(body: Buffer): { readonly value: unknown } | Problem {
   try {
     const value: unknown = JSON.parse(utf8.decode(body));
-    return isDeeper(value, deepest)
-      ? problem(400, `Request is not in valid JSON format: it is nested deeper than ${deepest} levels.`)
+    return isTooDeep(value)
+      ? problem(400, `Request is not in valid JSON format: it is nested deeper than ${deepestJson} levels.`)
       : { value };
   } catch {
     return problem(400, 'Request is not in valid JSON format.');
   }
-}
-
-/** No legal body comes near; what quotes a value in a fault must not run out of stack. */
-const deepest = 100;
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InjectOptions } from 'fastify';
-import { makeLog } from '../platform/log.ts';
+import { type Log, makeLog } from '../platform/log.ts';
 import { type Cloudlet, openCloudlet } from './cloudlet.ts';
 import type { Config } from './config.ts';
 import { openRecords } from './records.ts';
@@ -117,6 +117,7 @@ export interface CloudOptions {
   readonly memoryBytes?: number;
   readonly now?: () => Date;
   readonly config?: Partial<Config>;
+  readonly log?: Log;
 }
 
 export async function openTestCloud(options: CloudOptions = {}): Promise<TestCloud> {
@@ -144,7 +145,7 @@ export async function openTestCloud(options: CloudOptions = {}): Promise<TestClo
   const records = openRecords(join(stateDir, 'records.sqlite'));
   const opening = openCloudlet({
     ...{ config, records, host },
-    log: makeLog('test', 'silent'),
+    log: options.log ?? makeLog('test', 'silent'),
     memoryBytes: options.memoryBytes ?? 24 * 2 ** 30,
     ...(options.now && { now: options.now }),
   });

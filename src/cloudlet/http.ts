@@ -7,6 +7,7 @@ import Fastify, {
 } from 'fastify';
 import type { Static, TSchema } from 'typebox';
 import Value from 'typebox/value';
+import { deepestJson, isTooDeep } from '../platform/json-depth.ts';
 import type { Log } from '../platform/log.ts';
 import type { Caller } from './caller.ts';
 import { badRequest, Refusal } from './refusal.ts';
@@ -38,11 +39,15 @@ export function makeServer(): FastifyInstance {
   // Clients send "Content-Type: application/json" with nothing behind it on DELETE.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') return done(null);
+    let value: unknown;
     try {
-      done(null, JSON.parse(body as string));
+      value = JSON.parse(body as string);
     } catch {
-      done(badRequest('The request body is not valid JSON.'));
+      return done(badRequest('The request body is not valid JSON.'));
     }
+    return isTooDeep(value)
+      ? done(badRequest(`The request body is nested deeper than ${deepestJson} levels.`))
+      : done(null, value);
   });
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   return app;
