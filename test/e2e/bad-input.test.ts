@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeTestAuthority, type TestAuthority } from './certificates.ts';
@@ -11,7 +11,10 @@ import {
 import { webMember, type WebMember } from './members.ts';
 import { discard, eventually, makeService, scratch } from './service.ts';
 
+// What is logged then is all that ever is.
+process.env['LIVIA_LOG_LEVEL'] = 'trace';
 const service = makeService(21_200);
+delete process.env['LIVIA_LOG_LEVEL'];
 const folder = scratch('bad-input');
 let authority: TestAuthority;
 let balancer: HttpsLoadBalancer;
@@ -156,4 +159,48 @@ it('goes on serving when the secret is deleted meanwhile, and says why it cannot
   await stillServes();
   const healed = await service.call('GET', `/v2/lbaas/listeners/${balancer.listenerId}`);
   expect(healed.listener.provisioning_status).toBe('ACTIVE');
+});
+
+it('has written down none of the secrets that it was sent, made or was set up with', async () => {
+  const { users } = await service.call('GET', 'cloud:/identity/v3/users?name=admin');
+  const { application_credential: made } = await service.call(
+    'POST',
+    `cloud:/identity/v3/users/${users[0].id}/application_credentials`,
+    { application_credential: { name: 'machine' } },
+  );
+  const login = await fetch(`http://127.0.0.1:${service.portBase + 1}/identity/v3/auth/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      auth: {
+        identity: {
+          methods: ['application_credential'],
+          application_credential: { id: made.id, secret: made.secret },
+        },
+      },
+    }),
+  });
+  const ofCredential = login.headers.get('x-subject-token') ?? '';
+  expect((await service.request('GET', '/v2/lbaas/pools', undefined, ofCredential)).status).toBe(200);
+  const { bundle, key } = await authority.issue('last.example', 'secret-words');
+  await newListener(await storeSecret(service, bundle), 445);
+
+  const setUp = readFileSync(join(service.stateDir, 'cloudlet.toml'), 'utf8');
+  const passwords = [...setUp.matchAll(/_password = ['"]([^'"]+)/g)].map(([, password = '']) => password);
+  const keyLines = readFileSync(key, 'utf8').match(/^[\w+/]{40,}$/gm) ?? [];
+  const encoded = (typeof bundle === 'string' ? readFileSync(bundle) : bundle).toString('base64');
+  const secrets = {
+    ...{ passwords, keyLines, bundle: [encoded.slice(200, 260)], passphrase: ['secret-words'] },
+    tokens: [await service.token(), ofCredential],
+    credential: [made.secret as string],
+  };
+  const folder = join(service.stateDir, 'log');
+  const logs = readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), 'utf8')] as const);
+  expect(logs.map(([, text]) => text).join('')).toContain('/v2/lbaas/pools');
+  for (const [kind, texts] of Object.entries(secrets)) {
+    expect(texts.filter((text) => text.length > 10).length, kind).toBeGreaterThan(0);
+    for (const [file, log] of logs) {
+      expect(texts.filter((text) => log.includes(text)).length, `${kind} in ${file}`).toBe(0);
+    }
+  }
 });

@@ -130,7 +130,7 @@ const spoiled = (body: object): fc.Arbitrary<string> => {
       arbitrary: fc
         .tuple(fc.constantFrom(...oddTexts), oddJson)
         .map(([name, odd]) =>
-          told(body).replace(/\{(?="[a-z_]+":["\[tf\d])/, `{${JSON.stringify(name)}:${odd},`),
+          told(body).replace(/\{(?="[a-z_]+":["[tf\d])/, `{${JSON.stringify(name)}:${odd},`),
         ),
     },
   );
