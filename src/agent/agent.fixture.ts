@@ -62,7 +62,11 @@ export class AgentUnderTest {
   }
 
   /** `within`: a command that runs the command it is given, in other surroundings. */
-  static async start(env: NodeJS.ProcessEnv = {}, within: readonly string[] = []): Promise<AgentUnderTest> {
+  static async start(
+    env: NodeJS.ProcessEnv = {},
+    within: readonly string[] = [],
+    heartbeatMs = 200,
+  ): Promise<AgentUnderTest> {
     const amphoraId = randomUUID();
     const own = await issueAmphora(authority, amphoraId, { days: 1 });
     const run = await mkdtemp(join(tmpdir(), 'agent-'));
@@ -73,7 +77,7 @@ export class AgentUnderTest {
       certificatePem: own.certificatePem,
       keyPem: own.keyPem,
       caPem: authority.certificatePem,
-      heartbeat: { receivers: [], intervalMs: 200, key: randomBytes(32).toString('base64') },
+      heartbeat: { receivers: [], intervalMs: heartbeatMs, key: randomBytes(32).toString('base64') },
     };
     const agent = new AgentUnderTest(boot, run, env, within);
     agent.#receiver.bind(0, '127.0.0.1');
