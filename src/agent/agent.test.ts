@@ -210,6 +210,22 @@ describe('an agent', () => {
     await eventually(async () => ((await get(port)) === 'one' ? true : undefined));
   });
 
+  it('serves the last of a burst of changes that each need a reload, with few reloads', async () => {
+    await agent.put(serving());
+    const burst = Array.from({ length: 20 }, (_, n) =>
+      serving(n + 2, [http({ timeoutClientData: 7000 + n })]),
+    );
+    const answers = await Promise.all(burst.map((wish) => agent.call('PUT', '/v1/wanted', wish)));
+    expect(answers.at(-1)).toMatchObject({ status: 200, body: { generation: 21, change: 'reload' } });
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 409]));
+    const { changes, report } = await agent.status();
+    expect(changes?.filter(({ change }) => change === 'reload').length).toBeLessThan(10);
+    expect(report.generation).toBe(21);
+    const text = await readFile(join(agent.run, 'haproxy/current/haproxy.cfg'), 'utf8');
+    expect(text).toContain('timeout client 7019');
+    expect(await get(port)).toBe('one');
+  });
+
   it('still tells of its changes when it was killed', async () => {
     await agent.put(serving());
     await agent.put(serving(2, [http({ timeoutClientData: 7000 })]));

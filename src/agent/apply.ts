@@ -83,6 +83,8 @@ export function applier(options: ApplierOptions) {
   const { paths, files, haproxy, machine, log } = options;
   let applied: Applied | undefined;
   let budget: MemoryBudget | undefined;
+  /** What HAProxy was last told. */
+  let running: RenderedHaproxy | undefined;
   /** What HAProxy calls the listeners and pools that are carried. */
   let proxies: ReadonlySet<string> = new Set();
   let turn: Promise<unknown> = Promise.resolve();
@@ -114,23 +116,26 @@ export function applier(options: ApplierOptions) {
     return [...now, ...(applied?.closed ?? [])].filter(({ listeners: [one] }) => !served.has(one?.id ?? ''));
   }
 
-  function rendered(tree: WantedAmphora, running?: number): Made {
+  /** `maxconn`: the bound on connections of a HAProxy that is not reloaded. */
+  function rendered(tree: WantedAmphora, maxconn?: number): Made {
     const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);
     // What is kept goes with the next reload.
     const kept =
-      running === undefined ? [] : closedBeside(tree).map((closed) => demandOf({ ...tree, ...closed }));
+      maxconn === undefined ? [] : closedBeside(tree).map((closed) => demandOf({ ...tree, ...closed }));
     const demand = kept.reduce(sumOfDemands, demandOf(tree));
-    const made = memoryBudget({ ...machine, ...demand, reservedBytes, running });
+    const made = memoryBudget({ ...machine, ...demand, reservedBytes, running: maxconn });
     return {
       budget: made,
       rendered: renderHaproxy(tree, made, { ...paths, user: options.user }, abilities),
     };
   }
 
-  function serve({ budget: bounds, rendered: { sections } }: Made): void {
-    budget = bounds;
+  function serve({ budget: bounds, rendered: text }: Made): void {
+    [budget, running] = [bounds, text];
     proxies = new Set(
-      sections.map(({ listenerId, poolId }) => (poolId === null ? listenerId : `${poolId}:${listenerId}`)),
+      text.sections.map(({ listenerId, poolId }) =>
+        poolId === null ? listenerId : `${poolId}:${listenerId}`,
+      ),
     );
   }
 
@@ -141,7 +146,8 @@ export function applier(options: ApplierOptions) {
 
   /** Without a reload, where there is a way; then with HAProxy's present bound on connections. */
   async function tryRuntime(tree: WantedAmphora, full: Made): Promise<Attempt & { made: Made }> {
-    if (applied === undefined) return { change: 'reload', why: 'it is not known what it serves', made: full };
+    if (applied === undefined || running === undefined)
+      return { change: 'reload', why: 'it is not known what it serves', made: full };
     const { carried, maxconn } = applied;
     // HAProxy's own bound on connections cannot grow at run time. It need not when only a server less leaves room
     // for more, or when every listener has what it asked for.
@@ -151,7 +157,7 @@ export function applier(options: ApplierOptions) {
       ([id, limit]) => capped.budget.listenerMaxconn.get(id) === limit,
     );
     const next = enough || limits(carried) === limits(tree) ? capped : full;
-    const attempt = await changer.attempt(rendered(carried, maxconn).rendered, next.rendered);
+    const attempt = await changer.attempt(running, next.rendered);
     return { ...attempt, made: next };
   }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { RenderedHaproxy } from '../../plan/haproxy/render.ts';
 import { writeWhole } from '../../platform/files.ts';
@@ -48,18 +48,22 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
     /**
      * Writes a version and has HAProxy check it. Throws, with nothing changed.
      *
-     * `taken`: HAProxy takes the same over its socket, where it parses every part of it anew, and what it refuses
-     * there comes here again to be checked. All else of the text it has loaded already.
+     * `serving`: what the current version says, when HAProxy takes the difference over its socket. There it parses
+     * every part of it anew, and what it refuses comes here again to be checked. Files that stay are linked.
      */
-    async write(rendered: RenderedHaproxy, trust: 'checked' | 'taken' = 'checked'): Promise<string> {
+    async write(rendered: RenderedHaproxy, serving?: RenderedHaproxy): Promise<string> {
       const version = String(Math.max(0, ...(await numbers())) + 1);
       const folder = directory(version);
       const folders = new Set([...rendered.files.keys()].map((path) => join(folder, dirname(path))));
       for (const path of [folder, ...folders]) await mkdir(path, { recursive: true, mode: 0o700 });
-      for (const [path, content] of [...rendered.files, ['haproxy.cfg', rendered.text] as const]) {
-        await writeFile(join(folder, path), content, { mode: 0o600 });
-      }
-      if (trust === 'taken') return version;
+      await Promise.all(
+        [...rendered.files, ['haproxy.cfg', rendered.text] as const].map(([path, content]) =>
+          serving?.files.get(path) === content
+            ? link(join(paths.current, path), join(folder, path))
+            : writeFile(join(folder, path), content, { mode: 0o600 }),
+        ),
+      );
+      if (serving !== undefined) return version;
       const check = await tryRun([
         haproxy,
         '-c',

@@ -48,14 +48,14 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
      * other way, or HAProxy refused; then nothing is sure but that the files are as they were.
      */
     async attempt(before: RenderedHaproxy, after: RenderedHaproxy): Promise<Attempt> {
-      if ((await files.running()) !== files.fingerprint(before)) {
+      const [was, fingerprint] = [files.fingerprint(before), files.fingerprint(after)];
+      if ((await files.running()) !== was) {
         return { change: 'reload', why: 'it is not known what HAProxy serves' };
       }
-      const fingerprint = files.fingerprint(after);
-      if (fingerprint === files.fingerprint(before)) return { change: 'none' };
+      if (fingerprint === was) return { change: 'none' };
       const planned = runtimeChange(before, after, abilities, loaded);
       if (planned.kind === 'reload') return { change: 'reload', why: planned.why };
-      const version = await files.write(after, 'taken');
+      const version = await files.write(after, before);
       try {
         await files.adopt(version, fingerprint, async () => {
           // Who comes back finds its name free. From 3.0 on idle connections outlive a deletion for some milliseconds.
