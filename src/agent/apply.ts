@@ -180,7 +180,7 @@ export function applier(options: ApplierOptions) {
       await saveServerState(tree);
       changer.forget();
       await files.adopt(version, fingerprint, () =>
-        change === 'reload' ? haproxy.reload() : haproxy.start(),
+        change === 'reload' ? haproxy.reload(bounds.maxconn) : haproxy.start(),
       );
     });
     return { change, why, made: full };

@@ -63,7 +63,7 @@ describe('the memory budget', () => {
   it('serves a plain configuration in the smallest amphora', () => {
     const budget = memoryBudget(input({ limitBytes: 256 * miB }));
     expect(budget.fits).toBe(true);
-    expect(budget.maxconn).toBeGreaterThan(1000);
+    expect(budget.maxconn).toBeGreaterThan(400);
   });
 
   it('gives the default limit in full where there is room, without a warning', () => {

@@ -3,9 +3,10 @@
  * of memory. It depends on the amphora's limit and on what is wanted, never on memory that happens to be free:
  * a cache in shared memory counts as free in /proc/meminfo, which is how load balancers grew until they died.
  *
- *     (R + 3) · (W + C)  +  (R + 1) · maxconn · c  +  T  +  reserved  ≤  limit
+ *     (R + 3) · (W + C)  +  2 · maxconn · c  +  T  +  reserved  ≤  limit
  *
- * R + 1 settled workers, each with up to maxconn connections; one process loading, one checking beside it.
+ * R + 1 settled workers, one process loading, one checking beside it. The current worker has up to maxconn connections;
+ * the old ones have as many together, for after a reload the agent ends those that have more.
  */
 
 const kiB = 1024;
@@ -33,8 +34,8 @@ const leastRoom = 4096;
 const smallestMaxconn = 100;
 const hardStopAfterSeconds = 1800;
 
-/** What one connection may hold while it waits for the backend, with the kernel's socket objects. */
-const connectionBytes = { plain: 20 * kiB, terminated: 32 * kiB, reencrypted: 64 * kiB } as const;
+/** What one connection may hold when its client does not read: 60, 92 and 128 measured, with the kernel's objects. */
+const connectionBytes = { plain: 64 * kiB, terminated: 96 * kiB, reencrypted: 136 * kiB } as const;
 
 /** `terminated`: TLS from the client; `reencrypted`: TLS towards the members as well, or only there. */
 export type ConnectionKind = keyof typeof connectionBytes;
@@ -130,7 +131,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
 
   const leftBytes =
     input.limitBytes - tcpBytes - input.reservedBytes - (maxReloads + 3) * (fixedWorkerBytes + cacheBytes);
-  const byMemory = Math.floor(leftBytes / ((maxReloads + 1) * perConnection + (maxReloads + 3) * slotBytes));
+  const byMemory = Math.floor(leftBytes / (2 * perConnection + (maxReloads + 3) * slotBytes));
   // Each connection has two sides; each server may have a check under way; each thread its pollers and pipes.
   const binds = input.listeners.reduce((sum, listener) => sum + listener.binds, 0);
   const byFiles = Math.floor(
@@ -192,7 +193,7 @@ export function worstCaseBytes(budget: MemoryBudget): number {
   const { terms, maxReloads, maxconn } = budget;
   return (
     (maxReloads + 3) * (terms.workerBytes + terms.cacheBytes) +
-    (maxReloads + 1) * maxconn * terms.connectionBytes +
+    2 * maxconn * terms.connectionBytes +
     terms.tcpBytes +
     terms.reservedBytes
   );

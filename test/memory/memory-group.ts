@@ -14,6 +14,11 @@ export interface MemoryGroup {
   /** The most since the group began, or since `forgetPeak` where the kernel can forget (cgroup v1). */
   peakBytes(): Promise<number>;
   forgetPeak(): Promise<void>;
+  /**
+   * The most that its TCP sockets had in buffers, which version 1 of cgroups counts beside the group's memory;
+   * undefined where it does not count them.
+   */
+  tcpPeakBytes(): Promise<number | undefined>;
   oomKills(): Promise<number>;
   /** Ends what is left inside. */
   remove(): Promise<void>;
@@ -52,6 +57,10 @@ export async function memoryGroup(limitBytes: number): Promise<MemoryGroup> {
     usedBytes: async () => (await usage()).memoryBytes,
     oomKills: async () => (await usage()).oomKills,
     peakBytes: async () => Number(await readFile(peakFile, 'utf8')),
+    async tcpPeakBytes() {
+      const text = await readFile(join(folder, 'memory.kmem.tcp.max_usage_in_bytes'), 'utf8').catch(() => '');
+      return text === '' ? undefined : Number(text);
+    },
     async forgetPeak() {
       if (groups.version === 'v1') await writeFile(peakFile, '0');
     },

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentUnderTest, freePort, get } from '../../src/agent/agent.fixture.ts';
 import { demandOf } from '../../src/plan/haproxy/demand.ts';
 import {
@@ -36,6 +37,8 @@ export interface Measured {
   readonly startMs: number;
   readonly reloads: number;
   readonly oomKills: number;
+  /** The most in buffers of its TCP sockets, which are not in the peak; undefined where the kernel does not tell. */
+  readonly tcpPeakBytes: number | undefined;
   /** The listener answered a new client at the end. */
   readonly serves: boolean;
   /** Connections that were open during the last reload. */
@@ -87,7 +90,11 @@ class Amphora {
   }
 
   /** Carries this from now on; every call is a reload, for its wish differs in what only a reload can change. */
-  async carry(listener: Partial<WantedListener>, pools: readonly WantedPool[]): Promise<void> {
+  async carry(
+    listener: Partial<WantedListener>,
+    pools: readonly WantedPool[],
+    others: Partial<WantedAmphora> = {},
+  ): Promise<void> {
     this.#generation += 1;
     this.#wanted = aWanted({
       generation: this.#generation,
@@ -95,6 +102,7 @@ class Amphora {
         aListener(1, { port: this.port, timeoutClientData: 600_000 + this.#generation, ...listener }),
       ],
       pools: [...pools],
+      ...others,
     });
     this.#highestBytes = Math.max(this.#highestBytes, await this.group.peakBytes());
     await this.group.forgetPeak();
@@ -120,6 +128,7 @@ class Amphora {
       startMs: this.#startMs,
       reloads: this.#reloads,
       oomKills: await this.group.oomKills(),
+      tcpPeakBytes: await this.group.tcpPeakBytes(),
       serves: (await get(this.port, '/', true)) === 'one',
       connections,
     };
@@ -182,6 +191,41 @@ export const fullOfSlowReaders = (limitBytes: number, atMost: number) =>
     held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
     await amphora.carry(https({ connectionLimit: atMost }), [pool]);
   });
+
+/** As many slow readers as it takes on the worker before a reload, and on the worker after it, and one reload more. */
+export const fullTwice = (limitBytes: number, atMost: number) =>
+  onAmphora(limitBytes, async (amphora, pool, held) => {
+    for (let round = 0; round < 2; round += 1) {
+      await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+      const { maxconn } = (await amphora.agent.status()).memory;
+      held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+    }
+    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+  });
+
+/**
+ * How many connections of each of three workers live after a reload, each worker having had so many, on an amphora
+ * whose memory its stick table leaves for fewer than 200 connections.
+ */
+export async function heldByThree(connections: number): Promise<readonly number[]> {
+  let alive: readonly number[] = [];
+  await onAmphora(1024 * miB, async (amphora, pool, held) => {
+    const sessionPersistence = {
+      ...{ type: 'SOURCE_IP' as const, cookieName: null },
+      ...{ persistenceTimeout: null, persistenceGranularity: null },
+    };
+    const reload = () =>
+      amphora.carry(https(), [{ ...pool, sessionPersistence }], { stickTableEntries: 600_000 });
+    await reload();
+    for (let worker = 0; worker < 3; worker += 1) {
+      held.push(await holdAnswers(amphora.port, connections));
+      await reload();
+    }
+    await sleep(1000);
+    alive = held.map((group) => group.alive());
+  });
+  return alive;
+}
 
 /** Reloads of a configuration with so many certificates and members. */
 export const bigConfiguration = (limitBytes: number, certificates: WantedListener['tls'], members: number) =>

@@ -34,6 +34,12 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
     }
   };
 
+  /** Of clients, in a worker; none once it has ended. */
+  async function connections(worker: number): Promise<number> {
+    const text = await ask(paths.masterSocket, `@!${worker} show info`).catch(() => '');
+    return Number(/^CurrConns: (\d+)$/m.exec(text)?.[1] ?? 0);
+  }
+
   const logSize = async (): Promise<number> => (await stat(paths.log).catch(() => undefined))?.size ?? 0;
   const saidSince = async (offset: number): Promise<string> =>
     (await readFile(paths.log)).subarray(offset).toString();
@@ -142,14 +148,22 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
       }
     },
 
-    /** Has it load the current version. Throws `HaproxyRefusal`; the workers of before then go on. */
-    async reload(): Promise<void> {
+    /**
+     * Has it load the current version. Throws `HaproxyRefusal`; the workers of before then go on, at last no more of
+     * them than have `maxconn` connections together: the memory budget holds no more. The youngest always goes on.
+     */
+    async reload(maxconn: number): Promise<void> {
       if ((await logSize()) > largestLogBytes) await truncate(paths.log);
       const offset = await logSize();
       const before = await state();
       if (pid === undefined || before === undefined) throw new Error('the master of HAProxy does not answer');
       signal(pid, 'SIGUSR2');
       await ready(before, offset);
+      let sum = 0;
+      for (const [age, old] of before.workers.entries()) {
+        sum += await connections(old.pid);
+        if (age > 0 && sum > maxconn) signal(old.pid, 'SIGTERM');
+      }
     },
 
     /** Ends it and all its connections. */

@@ -40,7 +40,7 @@ function memory({ memory: told }: AgentStatus): object {
   return {
     memory: {
       inequality:
-        '(max_reloads + 3) * (worker_bytes + cache_bytes) + (max_reloads + 1) * maxconn * connection_bytes' +
+        '(max_reloads + 3) * (worker_bytes + cache_bytes) + 2 * maxconn * connection_bytes' +
         ' + tcp_bytes + reserved_bytes = worst_case_bytes <= limit_bytes',
       budget:
         budget === undefined

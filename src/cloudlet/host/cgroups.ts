@@ -95,6 +95,12 @@ export function findPlaces(mountinfo: string, own: string): Place[] {
   return all.filter((place, index) => all.findIndex(({ memory }) => memory === place.memory) === index);
 }
 
+/**
+ * Of an instance's memory, for the buffers of its TCP sockets: about what a kernel gives TCP on a machine of that size
+ * (`net.ipv4.tcp_mem`), which namespaces of one machine would else share. Version 2 counts them as the group's memory.
+ */
+const tcpShare = 0.08;
+
 /** Groups `livia-<host>/<instance>` in the place. */
 export function cgroupsAt(place: Place, host: string): Cgroups {
   const name = `livia-${host}`;
@@ -114,6 +120,8 @@ export function cgroupsAt(place: Place, host: string): Cgroups {
     if (v1) {
       await writeFile(memory(id, 'memory.limit_in_bytes'), bytes);
       await writeIfThere(memory(id, 'memory.memsw.limit_in_bytes'), bytes);
+      const tcpBytes = String(Math.floor(limits.memoryBytes * tcpShare));
+      await writeIfThere(memory(id, 'memory.kmem.tcp.limit_in_bytes'), tcpBytes);
       if (place.cpu !== undefined) await writeFile(join(place.cpu, name, id, 'cpu.cfs_quota_us'), quota);
     } else {
       await writeFile(memory(id, 'memory.max'), bytes);
