@@ -10,7 +10,10 @@ const file = process.env['LIVIA_BOOT_FILE'] ?? bootFile;
 
 const boot: unknown = JSON.parse(await readFile(file, 'utf8'));
 if (!Value.Check(Boot, boot)) throw new Error(`${file} is not what an amphora is born with`);
-const agent = await startAgent({ boot, run: dirname(file), version, log: makeLog('agent') });
+const agent = await startAgent({
+  ...{ boot, run: dirname(file), version, log: makeLog('agent') },
+  ownMachine: file === bootFile,
+});
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {

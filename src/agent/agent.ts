@@ -16,7 +16,7 @@ import { startHeartbeat } from './heartbeat.ts';
 import { keepalivedProcess } from './keepalived.ts';
 import { cardName, ensureLinks, managementAddresses, takeVips } from './links.ts';
 import { worstCaseBytes } from '../plan/memory-budget.ts';
-import { measureMachine, rssBytes, tcpBytes, usedBytes } from './memory.ts';
+import { measureMachine, rssBytes, usedBytes } from './memory.ts';
 import { serveMetrics } from './metrics.ts';
 import { agentPaths } from './paths.ts';
 import { unprivileged } from './privileges.ts';
@@ -24,6 +24,7 @@ import { reloadPeak } from './reload-peak.ts';
 import { unbound } from './runtime/limits.ts';
 import { buildReport } from './report.ts';
 import { listen } from './server.ts';
+import { boundTcp, tcpMemory } from './tcp-memory.ts';
 import { heard, noTraffic, type Traffic } from './traffic.ts';
 import { datagrams } from './udp/datagrams.ts';
 
@@ -33,6 +34,8 @@ export interface AgentOptions {
   readonly run: string;
   readonly version: string;
   readonly log: Log;
+  /** The machine is the amphora's alone: its kernel may be told what it needs. */
+  readonly ownMachine?: boolean;
   /** The program; default `haproxy`. */
   readonly haproxy?: string;
 }
@@ -58,6 +61,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     files.prepare(),
   ]);
 
+  if (options.ownMachine === true) await boundTcp(machine.limitBytes);
   const keepalived = keepalivedProcess(paths.keepalived, log);
   async function claimVips(wanted: WantedAmphora): Promise<void> {
     if (wanted.vrrp !== undefined) await keepalived.track(haproxy.alive());
@@ -135,6 +139,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const master = haproxy.master();
     const workers = (await haproxy.workers()) ?? [];
     const budget = apply.budget();
+    const tcp = await tcpMemory();
     const processes = [
       ...(master === undefined ? [] : [{ pid: master, role: 'master', reloads: 0 }]),
       ...workers.map((worker, n) => ({ ...worker, role: n === 0 ? 'worker' : 'old worker' })),
@@ -165,7 +170,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         }),
         peakBytes: peak.lastBytes(),
         agentBytes: process.memoryUsage.rss(),
-        tcpBytes: await tcpBytes(),
+        ...(tcp.usedBytes !== undefined && { tcpBytes: tcp.usedBytes }),
+        ...(tcp.limitBytes !== undefined && { tcpLimitBytes: tcp.limitBytes }),
         haproxy: await Promise.all(
           processes.map(async ({ pid, role, reloads }) => ({
             pid,

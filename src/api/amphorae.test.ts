@@ -132,6 +132,7 @@ describe('An amphora', () => {
         anAgent({
           memory: {
             ...{ limitBytes: 1024 * miB, usedBytes: 60 * miB, maxconn: 8000, haproxy: [], peakBytes: null },
+            tcpLimitBytes: 80 * miB,
             budget: { ...terms, ...rest, ...bounds },
           },
         }),
@@ -144,7 +145,10 @@ describe('An amphora', () => {
           worst_case_bytes: 900 * miB,
           limit_bytes: 1024 * miB,
         },
-        measured: { used_bytes: 60 * miB, peak_bytes: null },
+        measured: {
+          ...{ used_bytes: 60 * miB, peak_bytes: null, tcp_bytes: null },
+          tcp_limit_bytes: 80 * miB,
+        },
         next_reload: { cost_bytes: 15 * miB, used_then_bytes: 75 * miB },
       });
       expect((await api.member.get(`${livia()}/memory`)).status).toBe(403);

@@ -140,6 +140,7 @@ interface ReportedMemory {
     readonly peak_bytes: number | null;
     readonly agent_bytes: number | null;
     readonly tcp_bytes: number | null;
+    readonly tcp_limit_bytes: number | null;
     readonly haproxy: readonly { readonly pid: number; readonly role: string; readonly rss_bytes: number }[];
   };
   readonly next_reload: Bytes | null;

@@ -112,6 +112,9 @@ const withRoom = (count: number, step: number): number => (Math.floor(count / st
 const roomFor = (connections: number): number =>
   Math.max(leastRoom, 2 ** (Math.floor(Math.log2(connections)) + 1));
 
+/** T: what the kernel may take for buffers of TCP. */
+export const tcpBytesOf = (limitBytes: number): number => Math.floor(limitBytes * 0.08);
+
 /** Solves the inequality for `maxconn`. Pure: the same input gives the same budget at every render. */
 export function memoryBudget(input: BudgetInput): MemoryBudget {
   const maxReloads = maxReloadsFor(input.limitBytes);
@@ -127,7 +130,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     connectionBytes.plain,
     ...input.listeners.map((listener) => connectionBytes[listener.kind]),
   );
-  const tcpBytes = Math.floor(input.limitBytes * 0.08);
+  const tcpBytes = tcpBytesOf(input.limitBytes);
 
   const leftBytes =
     input.limitBytes - tcpBytes - input.reservedBytes - (maxReloads + 3) * (fixedWorkerBytes + cacheBytes);

@@ -113,6 +113,8 @@ export const AgentStatus = Strict({
     agentBytes: Type.Optional(Type.Integer()),
     /** Buffers of TCP sockets in this amphora. */
     tcpBytes: Type.Optional(Type.Integer()),
+    /** What the kernel bounds them to; none where they are part of its memory (cgroup v2) or it cannot be seen. */
+    tcpLimitBytes: Type.Optional(Type.Integer()),
     /** Processes of HAProxy, master first. */
     haproxy: Type.Array(
       Strict({

@@ -53,6 +53,8 @@ describe('an amphora of 256 MiB is never out of memory', () => {
     // that bound each of them takes 2 MiB.
     if (measured.tcpPeakBytes !== undefined) {
       expect(measured.tcpPeakBytes).toBeGreaterThan(0);
+      const pages = Math.floor((limitBytes * 0.08) / 4096);
+      expect(measured.tcpLimitBytes).toBe(pages * 4096);
       expect(measured.tcpPeakBytes).toBeLessThan(limitBytes * 0.08 + 300 * 128 * 1024);
     }
   });

@@ -39,6 +39,8 @@ export interface Measured {
   readonly oomKills: number;
   /** The most in buffers of its TCP sockets, which are not in the peak; undefined where the kernel does not tell. */
   readonly tcpPeakBytes: number | undefined;
+  /** The bound on them that the agent tells of. */
+  readonly tcpLimitBytes: number | undefined;
   /** The listener answered a new client at the end. */
   readonly serves: boolean;
   /** Connections that were open during the last reload. */
@@ -129,6 +131,7 @@ class Amphora {
       reloads: this.#reloads,
       oomKills: await this.group.oomKills(),
       tcpPeakBytes: await this.group.tcpPeakBytes(),
+      tcpLimitBytes: (await this.agent.status()).memory.tcpLimitBytes,
       serves: (await get(this.port, '/', true)) === 'one',
       connections,
     };

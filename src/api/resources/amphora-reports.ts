@@ -62,6 +62,7 @@ function memory({ memory: told }: AgentStatus): object {
         peak_bytes: told.peakBytes ?? null,
         agent_bytes: told.agentBytes ?? null,
         tcp_bytes: told.tcpBytes ?? null,
+        tcp_limit_bytes: told.tcpLimitBytes ?? null,
         haproxy: haproxy.map(({ pid, role, rssBytes, generation }) => ({
           ...{ pid, role, generation },
           rss_bytes: rssBytes,
