@@ -28,9 +28,10 @@ export function certificateChanges(before: Files, after: Files, closed: readonly
       if (was === undefined && kind === 'cert') {
         coming.push({ text: `new ssl cert ${path}`, says: ['New empty certificate store'] });
       }
-      // HAProxy 2.6 says Success, but servers without a certificate of their own go on with the old one.
-      if (was !== undefined && kind !== 'cert' && path.startsWith('pools/')) {
-        throw new NeedsReload('the authority of members');
+      // HAProxy 2.6 says Success, but servers without a certificate of their own go on with the old one; and it
+      // crashes when the authority of clients is replaced after a certificate of that listener was.
+      if (was !== undefined && kind !== 'cert') {
+        throw new NeedsReload(`the authority of ${path.startsWith('pools/') ? 'members' : 'clients'}`);
       }
       // A certificate that comes must be whole before a list can name it.
       (was === undefined ? coming : changing).push(...replacement(kind, path, content));
