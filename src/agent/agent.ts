@@ -6,6 +6,7 @@ import { tryRun } from '../platform/run.ts';
 import type { Boot } from '../wire/boot.ts';
 import type { AgentStatus, Outcome, Report } from '../wire/report.ts';
 import type { WantedAmphora } from '../wire/wanted.ts';
+import { allowedClients } from './admission.ts';
 import { applier } from './apply.ts';
 import { configurationFiles } from './haproxy/files.ts';
 import { haproxyProcess } from './haproxy/process.ts';
@@ -69,6 +70,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     if (wanted.vrrp === undefined) await takeVips(wanted);
   }
 
+  const allowed = allowedClients({ path: paths.allowed, log });
   const udp = datagrams({ path: paths.datagrams, log });
   const haproxy = haproxyProcess(paths, program, () => {
     log.error('HAProxy died');
@@ -114,7 +116,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const changes = await pastChanges(paths.changes);
   const peak = reloadPeak();
-  const surroundings = { paths, files, haproxy, machine, version, user, udp, peak, log };
+  const surroundings = { paths, files, haproxy, machine, version, user, allowed, udp, peak, log };
   const apply = applier({
     ...{ ...surroundings, ensureLinks, claimVips },
     beforeChange: hear,
@@ -122,7 +124,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
 
   async function report(): Promise<Report> {
-    const [carried] = await Promise.all([udp.report(), hear()]);
+    const [carried] = await Promise.all([udp.report(), hear(), allowed.look()]);
     const generation = apply.applied()?.wanted.generation ?? -1;
     const own = buildReport({ id: boot.amphoraId, generation }, rows.current, rows.old, traffic);
     const { listeners, pools } = own;
@@ -215,7 +217,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const memoryPercent = async () => ((await usedBytes()) / machine.limitBytes) * 100;
   const metrics = await serveMetrics({ paths, memoryPercent, log });
-  await Promise.all([apply.recall(), udp.recall()]);
+  await Promise.all([apply.recall(), allowed.recall(), udp.recall()]);
   if (await haproxy.adopt()) {
     // The agent before us may have been killed while it held HAProxy back.
     await ask(paths.statsSocket, unbound).catch((error: unknown) =>

@@ -10,6 +10,7 @@ import { writeWhole } from '../platform/files.ts';
 import type { Log } from '../platform/log.ts';
 import type { Outcome } from '../wire/report.ts';
 import type { WantedAmphora } from '../wire/wanted.ts';
+import type { AllowedClients } from './admission.ts';
 import { stillTrue, withHeldCertificates, without } from './carried.ts';
 import type { ConfigurationFiles } from './haproxy/files.ts';
 import type { HaproxyProcess } from './haproxy/process.ts';
@@ -68,6 +69,8 @@ export interface ApplierOptions {
   readonly ensureLinks: (wanted: WantedAmphora) => Promise<void>;
   /** Takes the VIPs, or has keepalived see who is to have them. */
   readonly claimVips: (wanted: WantedAmphora) => Promise<void>;
+  /** Turns away who is not to be heard. */
+  readonly allowed: AllowedClients;
   /** Carries what is not HAProxy's. */
   readonly udp: Datagrams;
   /** Called when HAProxy serves again after it was down. */
@@ -265,20 +268,27 @@ export function applier(options: ApplierOptions) {
           throw new Superseded(`generation ${newestGeneration} came while ${wanted.generation} waited`);
         }
         await options.ensureLinks(wanted);
+        const doors = await options.allowed.admit(wanted);
         const datagrams = await options.udp.apply(wanted);
         const streams = streamPart(wanted);
         await readyToPing(streams, paths);
-        const answer = (one: Applied, change: Change): Applied & { change: Change } => ({
+        const answer = (
+          one: Applied,
+          change: Change,
+          why?: string,
+        ): Applied & Pick<Loaded, 'change' | 'why'> => ({
           ...one,
-          change: change === 'none' && datagrams.changed ? 'runtime' : change,
-          refused: [...one.refused, ...datagrams.refused],
+          change: change === 'none' && (datagrams.changed || doors.changed) ? 'runtime' : change,
+          why: why ?? (change === 'none' && doors.changed ? 'allowed CIDRs' : undefined),
+          refused: [...one.refused, ...datagrams.refused, ...doors.refused],
           warnings: [...one.warnings, ...datagrams.warnings],
         });
         try {
           const { change, why } = await make(streams);
+          await options.allowed.settle(wanted);
           await options.claimVips(wanted);
           if (applied === undefined) throw new Error('nothing is applied after an apply');
-          return { ...answer(applied, change), why };
+          return answer(applied, change, why);
         } catch (error) {
           if (!(error instanceof HaproxyRefusal)) throw error;
           await options.claimVips(wanted);

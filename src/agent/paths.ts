@@ -13,6 +13,8 @@ export function agentPaths(run: string) {
     counters: join(run, 'counters.json'),
     /** What of it the kernel carries, and which members are down. */
     datagrams: join(run, 'datagrams.json'),
+    /** Who is let in where. */
+    allowed: join(run, 'allowed.json'),
     keepalived: {
       folder: keepalived,
       configuration: join(keepalived, 'keepalived.conf'),

@@ -57,7 +57,7 @@ const commands = (before: WantedAmphora, after: WantedAmphora, running?: number,
   if (planned.kind === 'reload') throw new Error(planned.why);
   return planned.commands.map((one) => {
     if ('limits' in one) return `limit of ${one.limits}: ${one.from} to ${one.to}, ${one.threads} threads`;
-    return 'text' in one ? one.text : `${one.replaces}: ${one.entries.join()}`;
+    return 'text' in one ? one.text : `map: ${one.entries.join()}`;
   });
 };
 
@@ -202,7 +202,7 @@ describe('what went comes back as HAProxy still has it', () => {
     const before = tree({ members: [aMember(1), aMember(2)] });
     const after = tree(
       { members: [aMember(2, { weight: 5 }), aMember(3)] },
-      { connectionLimit: 2000, allowedCidrs: ['10.0.0.0/8'] },
+      { connectionLimit: 2000, l7Policies: [aPolicy(1, { rules: [aRule(1)] })] },
     );
     const [one, two, three] = [1, 2, 3].map((n) => `${backend}/${id('m', n)}`);
     expect(series([before, none, after])).toEqual([
@@ -340,14 +340,6 @@ describe('tables are replaced as a whole', () => {
     expect(taken(none, one)).toEqual([`map: ^\\z some,${first},^ none`]);
     expect(taken(one, two)).toEqual([`map: ^\\z some,${second},${first},^ none`]);
     expect(taken(two, none)).toEqual(['map: ^\\z none,^ none']);
-  });
-
-  it('of allowed CIDRs: some, others, nobody, everybody again', () => {
-    const allowing = (allowedCidrs: string[] | null) => tree({}, { allowedCidrs });
-    expect(commands(allowing(null), allowing(['10.0.0.0/8']))).toEqual(['acl: 10.0.0.0/8']);
-    expect(commands(allowing(['10.0.0.0/8']), allowing(['::1']))).toEqual(['acl: ::1']);
-    expect(commands(allowing(['::1']), allowing([]))).toEqual(['acl: ']);
-    expect(commands(allowing([]), allowing(null))).toEqual(['acl: 0.0.0.0/0,::/0']);
   });
 });
 

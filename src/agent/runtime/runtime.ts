@@ -22,7 +22,7 @@ export async function takeAtRuntime(
 ): Promise<readonly string[]> {
   const waiting: string[] = [];
   for (const step of linesOf(change.commands)) {
-    if ('replaces' in step) {
+    if ('map' in step) {
       await replaceTable(socket, step);
       continue;
     }

@@ -6,55 +6,41 @@ import { RuntimeRefusal } from './refusal.ts';
 const longestInput = 12_000;
 
 /**
- * A new version of a map or an ACL beside the one in use, which takes its place once it is whole: no request ever
- * sees a part of it. Then it is read back. Throws `RuntimeRefusal`; what is in use then stays in use.
+ * A new version of a map beside the one in use, which takes its place once it is whole: no request ever sees a part
+ * of it. Then it is read back. Throws `RuntimeRefusal`; what is in use then stays in use.
  */
-export async function replaceTable(socket: string, { replaces, path, entries }: Replacement): Promise<void> {
-  const prepared = await ask(socket, `prepare ${replaces} ${path}`);
+export async function replaceTable(socket: string, { map, entries }: Replacement): Promise<void> {
+  const prepared = await ask(socket, `prepare map ${map}`);
   const version = /New version created: (\d+)/.exec(prepared)?.[1];
-  if (version === undefined) throw new RuntimeRefusal(`prepare ${replaces}: ${prepared.trim()}`);
+  if (version === undefined) throw new RuntimeRefusal(`prepare map: ${prepared.trim()}`);
   try {
-    for (const line of replaces === 'map' ? mapLines(entries) : aclLines(entries)) {
-      const said = await ask(socket, line(`@${version} ${path}`));
-      if (said.trim() !== '') throw new RuntimeRefusal(`add ${replaces}: ${said.trim()}`);
+    // Patterns and values may hold anything but a line break: they go as a payload.
+    for (const piece of pieces(entries)) {
+      const said = await ask(socket, `add map @${version} ${map} <<\n${piece.join('\n')}\n`);
+      if (said.trim() !== '') throw new RuntimeRefusal(`add map: ${said.trim()}`);
     }
-    const held = await tableEntries(socket, replaces, path, version);
-    if (held.join('\n') !== entries.join('\n')) throw new RuntimeRefusal(`${replaces} is not as told`);
+    const held = await tableEntries(socket, map, version);
+    if (held.join('\n') !== entries.join('\n')) throw new RuntimeRefusal('map is not as told');
   } catch (error) {
-    await ask(socket, `clear ${replaces} @${version} ${path}`).catch(() => {}); // it is not in use
+    await ask(socket, `clear map @${version} ${map}`).catch(() => {}); // it is not in use
     throw error;
   }
-  const said = await ask(socket, `commit ${replaces} @${version} ${path}`);
-  if (said.trim() !== '') throw new RuntimeRefusal(`commit ${replaces}: ${said.trim()}`);
+  const said = await ask(socket, `commit map @${version} ${map}`);
+  if (said.trim() !== '') throw new RuntimeRefusal(`commit map: ${said.trim()}`);
 }
 
 /** What HAProxy holds, in its order; without a version, what is in use. */
-export async function tableEntries(
-  socket: string,
-  kind: Replacement['replaces'],
-  path: string,
-  version?: string,
-): Promise<string[]> {
-  const shown = await ask(socket, `show ${kind} ${version === undefined ? '' : `@${version} `}${path}`);
+export async function tableEntries(socket: string, map: string, version?: string): Promise<string[]> {
+  const shown = await ask(socket, `show map ${version === undefined ? '' : `@${version} `}${map}`);
   return [...shown.matchAll(/^0x[0-9a-f]+ (.*)$/gm)].map(([, entry = '']) => entry);
 }
 
-type Line = (table: string) => string;
-
-/** Patterns and values of a map may hold anything but a line break: they go as a payload. */
-const mapLines = (entries: readonly string[]): Line[] =>
-  pieces(entries).map((piece) => (table) => `add map ${table} <<\n${piece.join('\n')}\n`);
-
-/** An ACL takes no payload; CIDRs have nothing in them to be quoted. */
-const aclLines = (entries: readonly string[]): Line[] =>
-  pieces(entries, 100).map((piece) => (table) => piece.map((entry) => `add acl ${table} ${entry}`).join(';'));
-
-/** In order, each piece as long as the socket takes it; `more` bytes are sent with each entry. */
-function pieces(entries: readonly string[], more = 1): string[][] {
+/** In order, each piece as long as the socket takes it. */
+function pieces(entries: readonly string[]): string[][] {
   const made: string[][] = [];
   let bytes = Infinity;
   for (const entry of entries) {
-    const own = Buffer.byteLength(entry) + more;
+    const own = Buffer.byteLength(entry) + 1;
     if (bytes + own > longestInput) {
       made.push([]);
       bytes = 0;

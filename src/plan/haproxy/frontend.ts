@@ -3,7 +3,7 @@ import type { Abilities } from '../runtime/abilities.ts';
 import { toMetrics } from './exporter.ts';
 import { flowLogLines } from './flow-log.ts';
 import { l7Lines } from './l7.ts';
-import { address, cidr, Unwritable } from './quote.ts';
+import { address, Unwritable } from './quote.ts';
 import { bindTls, type Files, strictTransportSecurity } from './tls.ts';
 
 /** HAProxy keeps times in milliseconds of 31 bits: 24 days. */
@@ -27,14 +27,6 @@ function bindOptions(listener: WantedListener, { ticketKeys }: WantedAmphora, fi
   if (tls !== null) return ` ${bindTls(files, listener.id, tls, ticketKeys).join(' ')}`;
   if (listener.protocol === 'TERMINATED_HTTPS') throw new Unwritable('there is no certificate for it');
   return '';
-}
-
-/** Who may connect, in a file that changes at run time; when nobody was named, everybody. */
-function allowedCidrs(listener: WantedListener, files: Files): string {
-  const path = `listeners/${listener.id}.allowed`;
-  const cidrs = listener.allowedCidrs?.map(cidr) ?? ['0.0.0.0/0', '::/0'];
-  files.set(path, cidrs.map((value) => `${value}\n`).join(''));
-  return `tcp-request connection reject unless { src -f ${path} }`;
 }
 
 /**
@@ -62,7 +54,6 @@ export function frontendLines(
     ...wanted.loadBalancer.vipAddresses.map((vip) => `bind ${address(vip)}:${listener.port}${tls}`),
     `maxconn ${maxconn}`,
     `timeout client ${clientMs}ms`,
-    allowedCidrs(listener, files),
   ];
   if (mode === 'http') {
     // Without it a keep-alive client loses a request now and then at a reload; the timeout bounds its price.

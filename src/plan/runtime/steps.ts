@@ -4,11 +4,11 @@ export interface Command {
   readonly says: readonly string[];
 }
 
-/** The whole content of a map or an ACL file, which takes the place of the one before at one stroke. */
+/** The whole content of a map, which takes the place of the one before at one stroke. */
 export interface Replacement {
-  readonly replaces: 'map' | 'acl';
-  readonly path: string;
-  /** Of a map: `key value`. In order, each without a line break. */
+  /** Path of its file. */
+  readonly map: string;
+  /** `key value`. In order, each without a line break. */
   readonly entries: readonly string[];
 }
 

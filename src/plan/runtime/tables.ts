@@ -2,20 +2,10 @@ import type { Replacement, Steps } from './steps.ts';
 
 type Files = ReadonlyMap<string, string>;
 
-const tables = [
-  { ending: '.l7', replaces: 'map', kind: 'L7 policies' },
-  { ending: '.allowed', replaces: 'acl', kind: 'allowed CIDRs' },
-] as const;
-
-/** L7 policies and allowed CIDRs. That a file has come or gone shows in a line of the configuration. */
+/** L7 policies. That a file has come or gone shows in a line of the configuration. */
 export function tableChanges(before: Files, after: Files): Steps {
-  const changing: Replacement[] = [];
-  const kinds: string[] = [];
-  for (const [path, content] of after) {
-    const table = tables.find(({ ending }) => path.endsWith(ending));
-    if (table === undefined || before.get(path) === content) continue;
-    changing.push({ replaces: table.replaces, path, entries: content.split('\n').filter(Boolean) });
-    kinds.push(table.kind);
-  }
-  return { coming: [], changing, leaving: [], kinds };
+  const changing: Replacement[] = [...after]
+    .filter(([path, content]) => path.endsWith('.l7') && before.get(path) !== content)
+    .map(([map, content]) => ({ map, entries: content.split('\n').filter(Boolean) }));
+  return { coming: [], changing, leaving: [], kinds: changing.map(() => 'L7 policies') };
 }

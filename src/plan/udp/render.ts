@@ -70,7 +70,6 @@ function block(head: string, lines: readonly string[]): string[] {
 }
 
 const hooks = {
-  allowed: 'type filter hook prerouting priority mangle; policy accept;',
   choose: 'type nat hook prerouting priority dstnat; policy accept;',
   // An amphora is no router: what it forwards is what it sends to members.
   forwarded: 'type filter hook forward priority filter; policy drop;',
@@ -101,7 +100,6 @@ function renderTable(
     services.flatMap(({ sticky }) => (sticky ? [[sticky.name, sticky] as const] : [])),
   );
   const toVip = `${family} daddr ${braces(vips)}`;
-  const guarded = services.flatMap((one) => allowedRule(one, family, toVip));
   const chains = [
     ...services.map(chainName),
     ...ways.flatMap((way) => [`${way}-by-port`, ...services.map((one) => countingName(one, way))]),
@@ -115,16 +113,13 @@ function renderTable(
       const name = limitName(one);
       return name === undefined ? [] : `set ${named(name)} { type mark; flags dynamic; size ${largestSet}; }`;
     }),
-    ...Object.entries(hooks)
-      .filter(([name]) => name !== 'allowed' || guarded.length > 0) // a hook costs every packet, an empty one too
-      .flatMap(([name, hook]) => block(`chain ${named(name)}`, [hook])),
+    ...Object.entries(hooks).flatMap(([name, hook]) => block(`chain ${named(name)}`, [hook])),
     ...chains.map((name) => `chain ${named(name)} { }`),
   ];
   const doors = services.map(
     (one) => `${one.protocol} . ${whole(one.listener.port)} : goto ${chainName(one)}`,
   );
   const rules = [
-    ...(guarded.length === 0 ? [] : block('chain allowed', guarded)),
     ...block(
       'chain choose',
       doors.length === 0 ? [] : [`${toVip} meta l4proto . th dport vmap ${braces(doors)}`],
@@ -155,12 +150,6 @@ function limitName({ listener, live }: Service): string | undefined {
   return connectionLimit > 0 && live.length > 0
     ? `limit-${uuid(listener.id)}-${whole(connectionLimit)}`
     : undefined;
-}
-
-function allowedRule({ listener, protocol, allowed }: Service, family: Family, toVip: string): string[] {
-  if (allowed === null) return [];
-  const others = allowed.length === 0 ? '' : ` ${family} saddr != ${braces(allowed)}`;
-  return [`${toVip} ${protocol} dport ${whole(listener.port)}${others} drop`];
 }
 
 /** For the first packet of a flow. Without a member to choose the packet stays here, where nobody listens. */

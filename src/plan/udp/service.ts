@@ -1,5 +1,5 @@
 import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
-import { type Family, familyOf, ip, network, uuid, whole } from './words.ts';
+import { type Family, familyOf, ip, uuid, whole } from './words.ts';
 
 /** Counters of a listener: bytes as the kernel counts them, with headers; `flows` counts the first packets alone. */
 export const counterNames = (listenerId: string) => ({
@@ -19,7 +19,6 @@ export interface Service {
   readonly live: readonly WantedMember[];
   /** Where the pool remembers its clients. */
   readonly sticky: Sticky | undefined;
-  readonly allowed: readonly string[] | null;
 }
 
 export interface Sticky {
@@ -46,7 +45,6 @@ export function service(
     pool,
     live,
     sticky: pool && stickyOf(pool, family),
-    allowed: listener.allowedCidrs?.map(network).filter((cidr) => familyOf(cidr) === family) ?? null,
   };
 }
 
