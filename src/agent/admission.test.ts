@@ -52,10 +52,12 @@ async function agentDoes<T>(steps: string): Promise<T> {
   const program = `
     import { spawn, execFileSync } from 'node:child_process';
     import { once } from 'node:events';
+    import { mkdtemp, rm, writeFile } from 'node:fs/promises';
     import { setTimeout as sleep } from 'node:timers/promises';
     import { aListener, aMember, aPool, aWanted, id } from ${JSON.stringify(join(import.meta.dirname, '../plan/haproxy/wanted.fixture.ts'))};
     import { AgentUnderTest, eventually, testMember } from ${JSON.stringify(join(import.meta.dirname, 'agent.fixture.ts'))};
-    const agent = await AgentUnderTest.start();
+    const programs = await mkdtemp('/tmp/admission-');
+    const agent = await AgentUnderTest.start({ PATH: programs + ':' + process.env.PATH });
     const member = await testMember('web');
     let generation = 0;
     const put = async (allowedCidrs, listeners = [aListener(1, { port: 80, defaultPoolId: id('p', 1), allowedCidrs })]) => {
@@ -86,6 +88,7 @@ async function agentDoes<T>(steps: string): Promise<T> {
     } finally {
       for (const child of clients) child.kill();
       member.close();
+      await rm(programs, { recursive: true });
       await agent.remove();
     }`;
   const node = [process.execPath, '--input-type=module', '-e', program];
@@ -133,6 +136,20 @@ describe('allowed CIDRs', () => {
       await agent.spawn();
       return [rules() === loaded, await hears()];`);
     expect(said).toEqual([true, friendsAlone]);
+  });
+
+  it('are there before a port opens: a kernel that takes no rules is asked again later', async () => {
+    const [refused, meanwhile, served] = await agentDoes<[string, string[], string[]]>(`
+      const nft = programs + '/nft';
+      await writeFile(nft, '#!/bin/sh\\necho no memory >&2; exit 1', { mode: 0o755 });
+      const refused = await put(${JSON.stringify(friends)}).catch((error) => error.message);
+      const meanwhile = await hears();
+      await rm(nft);
+      await put(${JSON.stringify(friends)});
+      return [refused, meanwhile, await hears()];`);
+    expect(refused).toMatch(/^5\d\d: .*no memory/);
+    expect(meanwhile).toEqual(Array.from({ length: 4 }, () => 'ECONNREFUSED'));
+    expect(served).toEqual(friendsAlone);
   });
 
   it('are gone with the last listener that has some', async () => {
