@@ -179,6 +179,7 @@ function fakeNetwork(up: () => void) {
       deviceId: '',
       qosPolicyId: null,
       status: 'DOWN',
+      vnicType: 'normal' as const,
       ...port,
     };
     ports.set(id, whole);

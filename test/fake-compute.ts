@@ -183,6 +183,7 @@ export class FakeCompute {
       deviceOwner: port.deviceOwner,
       qosPolicyId: null,
       status: 'DOWN',
+      vnicType: port.vnicType ?? 'normal',
       securityGroupIds: port.securityGroupIds ?? [],
       allowedAddresses: port.allowedAddresses ?? [],
     };

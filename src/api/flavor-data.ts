@@ -1,5 +1,6 @@
 import type { AmphoraFlavorData } from '../lb/flavor.ts';
-import { isProblem, type Problem, unsupported } from '../lb/problems.ts';
+import type { Member } from '../lb/member.ts';
+import { isProblem, type Problem, problem, unsupported } from '../lb/problems.ts';
 import { type DataKind, type ProfileData, readProfileData } from './profile-data.ts';
 import type { Api } from './request.ts';
 
@@ -41,8 +42,7 @@ export async function flavorData(
 ): Promise<AmphoraFlavorData | Problem> {
   const data = readProfileData(known, provider, text);
   if (isProblem(data)) return data;
-  const wrong =
-    topologyProblem(provider, data['loadbalancer_topology'] ?? 'SINGLE') ?? notYet(provider, data);
+  const wrong = topologyProblem(provider, data['loadbalancer_topology'] ?? 'SINGLE');
   if (wrong !== undefined) return wrong;
   const { compute_flavor: computeFlavor, amp_image_tag: imageTag } = data as AmphoraFlavorData;
   if (computeFlavor !== undefined && !(await api.compute.flavorExists(computeFlavor))) {
@@ -66,10 +66,24 @@ function topologyProblem(provider: string, topology: unknown): Problem | undefin
       );
 }
 
-/** Legal, and not built so far: SR-IOV ports for the VIP and for members. Promising them would be a lie. */
-function notYet(provider: string, data: AmphoraFlavorData): Problem | undefined {
-  for (const name of ['sriov_vip', 'allow_member_sriov'] as const) {
-    if (data[name] === true) return unsupported(provider, `${name} is not supported yet.`);
-  }
-  return undefined;
+/** Whether the flavor lets members ask for SR-IOV. A profile in use does not change. */
+export async function allowsMemberSriov(
+  { store }: Pick<Api, 'store'>,
+  flavorId: string | null,
+): Promise<boolean> {
+  const flavor = flavorId === null ? undefined : await store.lists.show('flavor', flavorId);
+  const profile = flavor && (await store.lists.show('flavorProfile', flavor.flavorProfileId));
+  if (profile === undefined) return false;
+  const data = readProfileData(known, profile.providerName, profile.flavorData);
+  return !isProblem(data) && data['allow_member_sriov'] === true;
+}
+
+/** `allowed`: the flavor of the load balancer lets its new members ask for SR-IOV. */
+export function memberSriovProblem(
+  allowed: boolean,
+  members: readonly Pick<Member, 'vnicType'>[],
+): Problem | undefined {
+  return !allowed && members.some(({ vnicType }) => vnicType === 'direct')
+    ? problem(400, 'The flavor of the load balancer does not allow SR-IOV members.')
+    : undefined;
 }

@@ -67,7 +67,62 @@ describe('A flavor', () => {
     expect((await api.admin.delete(`${profiles}/${profileId}`)).status).toBe(204);
   });
 
+  it('with SR-IOV gives the VIP and members that ask for it a direct port; others have none', async () => {
+    const vip = { vip_subnet_id: api.cloud.addSubnet('192.0.2.0/24').id };
+    const member = { address: '192.0.2.9', protocol_port: 80, request_sriov: true };
+    const pools = (asked: object) => [
+      { name: 'p', protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN', members: [asked] },
+    ];
+    const create = (values: object) =>
+      api.member.post('/v2/lbaas/loadbalancers', { loadbalancer: { ...vip, ...values } });
+    const offer = async (flavorData: object) => {
+      const made = await profile({ flavor_data: JSON.stringify(flavorData) });
+      expect(made.status).toBe(201);
+      return (await flavor({ flavor_profile_id: made.body.flavorprofile.id })).body.flavor.id as string;
+    };
+    const both = await offer({ sriov_vip: true, allow_member_sriov: true });
+    const neither = await offer({ sriov_vip: false, allow_member_sriov: false });
+
+    const { loadbalancer } = (await create({ flavor_id: both, pools: pools(member) })).body;
+    expect(loadbalancer.vip_vnic_type).toBe('direct');
+    const { id } = loadbalancer;
+    const path = `/v2/lbaas/pools/${loadbalancer.pools[0].id}/members`;
+    expect((await api.member.get(path)).body.members).toMatchObject([{ vnic_type: 'direct' }]);
+    await api.settle(id);
+    const single = await api.member.post(path, { member: { ...member, protocol_port: 81 } });
+    expect(single.body.member).toMatchObject({ vnic_type: 'direct' });
+    expect(single.body.member).not.toHaveProperty('request_sriov');
+    await api.settle(id);
+    const batch = [
+      { ...member, request_sriov: false },
+      { ...member, protocol_port: 82 },
+      { ...member, protocol_port: 83, request_sriov: false },
+    ];
+    expect((await api.member.put(path, { members: batch })).status).toBe(202);
+    await api.settle(id);
+    const shown = (await api.member.get(`${path}?sort=protocol_port`)).body.members;
+    expect(shown.map((one: { vnic_type: string }) => one.vnic_type)).toEqual(['direct', 'direct', 'normal']);
+    const groupId = randomUUID();
+    api.cloud.securityGroups.add(groupId);
+    const group = { loadbalancer: { vip_sg_ids: [groupId] } };
+    expect((await api.member.put(`/v2/lbaas/loadbalancers/${id}`, group)).status).toBe(400);
+
+    expect((await create({ flavor_id: neither, pools: pools(member) })).status).toBe(400);
+    const plain = (await create({ flavor_id: neither, pools: pools({ ...member, request_sriov: false }) }))
+      .body.loadbalancer;
+    expect(plain.vip_vnic_type).toBe('normal');
+    await api.settle(plain.id);
+    const plainPath = `/v2/lbaas/pools/${plain.pools[0].id}/members`;
+    const refused = await api.member.put(plainPath, { members: [{ ...member, protocol_port: 82 }] });
+    expect([refused.status, refused.body.faultstring]).toEqual([400, expect.stringContaining('SR-IOV')]);
+    // What is there already is not asked again.
+    expect((await api.member.put(plainPath, { members: [member] })).status).toBe(202);
+    await api.settle(plain.id);
+    expect((await api.member.get(plainPath)).body.members).toMatchObject([{ vnic_type: 'normal' }]);
+  });
+
   it.each([
+    [{ flavor_data: '{"sriov_vip": "yes"}' }, 501, 'sriov_vip'],
     [{ flavor_data: 'no json' }, 400, 'no json'],
     [{ flavor_data: '[]' }, 400, 'JSON object'],
     [{ flavor_data: '{"colour": "red"}' }, 501, 'colour'],

@@ -49,6 +49,9 @@ export interface FixedIp {
   readonly ipAddress: string;
 }
 
+/** Neutron's `binding:vnic_type`, as far as load balancers have it. */
+type VnicType = 'normal' | 'direct';
+
 export interface Port {
   readonly id: string;
   readonly networkId: string;
@@ -57,6 +60,7 @@ export interface Port {
   readonly deviceId: string;
   readonly qosPolicyId: string | null;
   readonly status: string;
+  readonly vnicType: VnicType;
 }
 
 export interface NewPort {
@@ -70,6 +74,8 @@ export interface NewPort {
   readonly securityGroupIds?: readonly string[];
   /** Addresses beside its own that may use this port (the VIPs). */
   readonly allowedAddresses?: readonly string[];
+  /** The kind of card it is bound to, default `normal`; `direct`: a virtual function (SR-IOV). Neutron lets admins say it. */
+  readonly vnicType?: VnicType;
   /** Its name is new: nobody can have made it before, so it is not looked for. */
   readonly unheardOf?: true;
 }

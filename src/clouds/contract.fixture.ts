@@ -231,6 +231,25 @@ export function cloudsContract(name: string, open: () => Promise<Ground>): void 
       await networking.removeSecurityGroup(groupName);
     });
 
+    it('ask for a port of a virtual function, and see which kind a port is', async () => {
+      const { networking } = clouds;
+      const wanted = {
+        name: `octavia-lb-vrrp-${randomUUID()}`,
+        networkId: ground.network.id,
+        fixedIps: [{ subnetId: ground.network.subnetId }],
+        deviceId: '',
+        deviceOwner: '',
+        projectId: ground.caller.projectId,
+        adminStateUp: true,
+      };
+      const direct = await networking.ensurePort({ ...wanted, vnicType: 'direct' });
+      expect((await networking.port(direct.id))?.vnicType).toBe('direct');
+      await networking.removePort(direct.id);
+      const normal = await networking.ensurePort(wanted);
+      expect((await networking.port(normal.id))?.vnicType).toBe('normal');
+      await networking.removePort(normal.id);
+    });
+
     it('choose the newest image of a tag, and none when there is none', async () => {
       expect(await clouds.images.newest(ground.imageTag)).toBe(ground.newestImageId);
       expect(await clouds.images.newest('no-such-tag')).toBeUndefined();

@@ -22,6 +22,7 @@ const PortBody = Type.Object({
   device_id: Type.String(),
   qos_policy_id: Type.Optional(Nullable(Type.String())),
   status: Type.String(),
+  'binding:vnic_type': Type.Optional(Type.String()),
   security_groups: Type.Optional(Type.Array(Type.String())),
   allowed_address_pairs: Type.Optional(Type.Array(Type.Object({ ip_address: Type.String() }))),
 });
@@ -202,6 +203,7 @@ function toRequest(port: NewPort): object {
       device_owner: port.deviceOwner,
       project_id: port.projectId,
       admin_state_up: port.adminStateUp,
+      ...(port.vnicType === 'direct' && { 'binding:vnic_type': port.vnicType }),
       ...(port.securityGroupIds && { security_groups: port.securityGroupIds }),
       ...(port.allowedAddresses && { allowed_address_pairs: toPairs(port.allowedAddresses) }),
     },
@@ -227,6 +229,7 @@ const toPort = (body: Static<typeof PortBody>): Port => ({
   deviceId: body.device_id,
   qosPolicyId: body.qos_policy_id ?? null,
   status: body.status,
+  vnicType: body['binding:vnic_type'] === 'direct' ? 'direct' : 'normal',
 });
 
 const sameSet = (one: readonly string[], other: readonly string[]): boolean =>

@@ -57,6 +57,9 @@ export function updateLoadBalancer(
 ): Decision<LoadBalancer> | Problem {
   const { provisioningStatus, id } = tree.loadBalancer;
   if (provisioningStatus !== 'ACTIVE') return invalidState(provisioningStatus, id);
+  if (tree.loadBalancer.vipVnicType === 'direct' && (changes.vipSgIds ?? []).length > 0) {
+    return groupsOnDirectVip();
+  }
   const loadBalancer: LoadBalancer = {
     ...tree.loadBalancer,
     ...changes,
@@ -64,6 +67,11 @@ export function updateLoadBalancer(
     updatedAt: now,
   };
   return { tree: { ...tree, loadBalancer }, answer: loadBalancer };
+}
+
+/** Neutron's groups do not filter a virtual function. */
+export function groupsOnDirectVip(): Problem {
+  return problem(400, 'vip_sg_ids cannot be used with a VIP on an SR-IOV port (vip_vnic_type direct).');
 }
 
 /** The statuses below stay as they are; all goes when the load balancer is gone. */

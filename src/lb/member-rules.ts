@@ -119,7 +119,7 @@ export function replaceMembers(
 function newMember(
   tree: Tree,
   pool: Pool,
-  { requestSriov: _, ...values }: NewMember,
+  { requestSriov, ...values }: NewMember,
   { now, newId }: Circumstances,
 ): Member {
   return {
@@ -127,7 +127,7 @@ function newMember(
     id: newId(),
     projectId: tree.loadBalancer.projectId,
     poolId: pool.id,
-    vnicType: 'normal',
+    vnicType: requestSriov ? 'direct' : 'normal',
     provisioningStatus: 'PENDING_CREATE',
     operatingStatus: tree.healthMonitors.some(({ poolId }) => poolId === pool.id) ? 'OFFLINE' : 'NO_MONITOR',
     statusReason: null,
@@ -159,14 +159,11 @@ function duplicate(poolId: string, { address, protocolPort }: Pick<Member, 'addr
 }
 
 function newMemberProblem(
-  { address, requestSriov }: Pick<NewMember, 'address' | 'requestSriov'>,
+  { address }: Pick<NewMember, 'address'>,
   { reservedIps }: Deployment,
 ): Problem | undefined {
-  if (isReserved(address, reservedIps)) {
-    return problem(400, `The member address ${address} is reserved and cannot be used.`);
-  }
-  return requestSriov
-    ? problem(400, 'The flavor of the load balancer does not allow SR-IOV members.')
+  return isReserved(address, reservedIps)
+    ? problem(400, `The member address ${address} is reserved and cannot be used.`)
     : undefined;
 }
 

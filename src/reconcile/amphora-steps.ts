@@ -56,6 +56,7 @@ export async function ensurePorts(context: Context, run: Run, tree: Tree, row: A
       ...common,
       name: names.vrrpPort(row.id),
       networkId: loadBalancer.vipNetworkId,
+      vnicType: loadBalancer.vipVnicType,
       fixedIps: [...new Set(vips.map((vip) => vip.subnetId))].map((subnetId) => ({ subnetId })),
       securityGroupIds: run.groupIds,
       allowedAddresses: vips.map((vip) => vip.ipAddress),

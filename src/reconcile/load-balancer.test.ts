@@ -78,6 +78,24 @@ describe('Members on another subnet', () => {
     expect(cardsOf(`livia-member-${amphora.id}`)).toEqual([]);
   });
 
+  it('get another card there when the first asks for a virtual function, or the last of those goes', async () => {
+    const id = await served();
+    const kinds = async () => {
+      const name = `livia-member-${(await serverOf(id)).amphora.id}`;
+      return [...scene.cloud.ports.values()]
+        .filter((port) => port.name === name)
+        .map(({ vnicType }) => vnicType);
+    };
+    for (const vnicType of ['normal', 'direct', 'normal'] as const) {
+      await scene.change(id, (tree) => ({
+        ...tree,
+        members: tree.members.map((member) => ({ ...member, subnetId: memberSubnet.id, vnicType })),
+      }));
+      expect(await scene.run(id)).toEqual({ kind: 'done' });
+      expect(await kinds()).toEqual([vnicType]);
+    }
+  });
+
   it('leave no card behind when the load balancer goes', async () => {
     const id = await served();
     await scene.change(id, withMember(memberSubnet.id));
@@ -176,6 +194,22 @@ describe('A new load balancer', () => {
     });
     expect((await scene.tree(id)).listeners[0]?.provisioningStatus).toBe('ACTIVE');
     expect(await traces(id)).toEqual(whole);
+  });
+
+  it('whose VIP is to be a virtual function asks for such a port, and says so where no host has any', async () => {
+    const id = await scene.create(() => ({}));
+    await scene.store.trees.settle(id, (tree) => ({
+      ...tree,
+      loadBalancer: { ...tree.loadBalancer, vipVnicType: 'direct' },
+    }));
+    scene.cloud.bootFault = 'No valid host was found';
+    await scene.run(id, { failingSince: new Date(Date.now() - 601_000) });
+    const [row] = await scene.store.amphorae.of(id);
+    const card = [...scene.cloud.ports.values()].find((port) => port.id === row?.vrrpPortId);
+    expect(card?.vnicType).toBe('direct');
+    const { provisioningStatus, statusReason } = (await scene.tree(id)).loadBalancer;
+    expect([provisioningStatus, statusReason]).toEqual(['ERROR', expect.stringContaining('No valid host')]);
+    scene.cloud.bootFault = undefined;
   });
 
   it('shows ERROR at once when the wish can never be met', async () => {

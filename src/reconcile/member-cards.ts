@@ -14,6 +14,7 @@ export interface MemberCards {
 /**
  * Sees to it that the server has a card on every subnet that a member names. They are found by name, so that a crash
  * leaves none behind. A subnet that is gone gets none: its members are looked for through the gateway.
+ * Members on the VIP's subnet, or on none, are reached by the VIP's card, of whatever kind that is.
  */
 export async function ensureMemberCards(
   { clouds: { compute, networking } }: Context,
@@ -29,16 +30,21 @@ export async function ensureMemberCards(
   const subnetIds = new Set(
     members.flatMap(({ subnetId }) => subnetId ?? []).filter((id) => !reached.has(id)),
   );
+  const direct = new Set(
+    members.flatMap(({ subnetId, vnicType }) => (vnicType === 'direct' ? subnetId : [])),
+  );
   const there = await networking.portsNamed(name);
   const onSubnet = (port: Port, id: string) => port.fixedIps.some(({ subnetId }) => subnetId === id);
 
   async function cardOn(id: string): Promise<Port | undefined> {
-    const found = there.find((port) => onSubnet(port, id));
+    // A bound port keeps its kind: when the first member asks for the other, or the last is gone, a new card comes.
+    const vnicType = direct.has(id) ? 'direct' : 'normal';
+    const found = there.find((port) => port.vnicType === vnicType && onSubnet(port, id));
     if (found !== undefined) return found;
     const subnet = await networking.subnet(id);
     if (subnet === undefined) return undefined;
     return networking.ensurePort({
-      ...{ name, networkId: subnet.networkId, fixedIps: [{ subnetId: id }], adminStateUp: true },
+      ...{ name, networkId: subnet.networkId, fixedIps: [{ subnetId: id }], adminStateUp: true, vnicType },
       ...{ deviceId: '', deviceOwner: '', projectId: await compute.projectId(), unheardOf: true },
     });
   }

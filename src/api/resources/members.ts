@@ -1,10 +1,12 @@
 import type { Member } from '../../lb/member.ts';
 import { createMember, deleteMember, replaceMembers, updateMember } from '../../lb/member-rules.ts';
 import { cloudObjectNotFound, invalidInput, isProblem, type Problem } from '../../lb/problems.ts';
+import type { Tree } from '../../lb/tree.ts';
 import type { Views } from '../../store/store.ts';
 import { created, envelope, updated } from '../bodies.ts';
 import { networkRights } from '../caller.ts';
 import { carry } from '../change.ts';
+import { allowsMemberSriov, memberSriovProblem } from '../flavor-data.ts';
 import { type Created, fields, readCreated } from '../fields.ts';
 import { below, idsOf, inParent, listInParent, oneBelow, type Parent, showInParent } from '../nested.ts';
 import { type Answer, type Api, type ApiRequest, type Route, strayQuery } from '../request.ts';
@@ -90,7 +92,10 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
     actions: ['member:post'],
     adds: 'member',
     decide: (tree, circumstances) => createMember(tree, poolId, values, circumstances),
-    outside: values.subnetId === null ? undefined : () => subnetsProblem(api, request, [values.subnetId]),
+    outside:
+      values.subnetId === null && !values.requestSriov
+        ? undefined
+        : ({ tree, answer }) => surroundingsProblem(api, request, tree, [answer]),
     show: (_, answer): Views['member'] => answer,
   });
   return objectAnswer(members, member, 201);
@@ -129,7 +134,7 @@ async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem>
   if (isProblem(items)) return items;
   const additiveOnly = isTrue(request.query.get('additive_only') ?? '');
   const { parentId: poolId } = idsOf(pool, request);
-  const named = items.some((item) => (item.subnetId ?? null) !== null);
+  const asks = items.some((item) => (item.subnetId ?? null) !== null || item.requestSriov);
   const done = await carry(api, {
     ...below(pool, request),
     actions: ['member:post', 'member:put', ...(additiveOnly ? [] : (['member:delete'] as const))],
@@ -139,14 +144,7 @@ async function replace(api: Api, request: ApiRequest): Promise<Answer | Problem>
         ? decision
         : { ...decision, answer: addedMembers(tree.members, decision.tree.members) };
     },
-    outside: named
-      ? ({ answer }) =>
-          subnetsProblem(
-            api,
-            request,
-            answer.map(({ subnetId }) => subnetId),
-          )
-      : undefined,
+    outside: asks ? ({ tree, answer }) => surroundingsProblem(api, request, tree, answer) : undefined,
     show: () => undefined,
   });
   return done ?? { status: 202 };
@@ -170,6 +168,24 @@ function batchItems(request: ApiRequest): readonly Created<typeof batchFields>[]
 function addedMembers(before: readonly Member[], after: readonly Member[]): readonly Member[] {
   const known = new Set(before.map(({ id }) => id));
   return after.filter(({ id }) => !known.has(id));
+}
+
+/** What the load balancer's flavor and the network have against new members. */
+async function surroundingsProblem(
+  api: Api,
+  request: ApiRequest,
+  { loadBalancer }: Tree,
+  added: readonly Member[],
+): Promise<Problem | undefined> {
+  const direct = added.some(({ vnicType }) => vnicType === 'direct');
+  return (
+    memberSriovProblem(!direct || (await allowsMemberSriov(api, loadBalancer.flavorId)), added) ??
+    subnetsProblem(
+      api,
+      request,
+      added.map(({ subnetId }) => subnetId),
+    )
+  );
 }
 
 /** Each subnet is asked for once. */

@@ -1,6 +1,7 @@
 import type { AmphoraAvailabilityZoneData, AvailabilityZone } from '../../lb/availability-zone.ts';
 import type { Deployment } from '../../lb/defaults.ts';
-import { newLoadBalancer } from '../../lb/load-balancer-rules.ts';
+import type { LoadBalancer } from '../../lb/load-balancer.ts';
+import { groupsOnDirectVip, newLoadBalancer } from '../../lb/load-balancer-rules.ts';
 import {
   cloudObjectNotFound,
   isProblem,
@@ -15,7 +16,7 @@ import { availabilityZoneData } from '../availability-zone-data.ts';
 import { created } from '../bodies.ts';
 import { networkRights } from '../caller.ts';
 import type { Created } from '../fields.ts';
-import { flavorData } from '../flavor-data.ts';
+import { flavorData, memberSriovProblem } from '../flavor-data.ts';
 import { authorize } from '../policy.ts';
 import { providerProblem } from '../providers.ts';
 import type { Answer, Api, ApiConfig, ApiRequest, Route } from '../request.ts';
@@ -50,6 +51,7 @@ async function create(api: Api, request: ApiRequest): Promise<Answer | Problem> 
   if (missing !== undefined) return missing;
   const kind = await kindOf(api, values);
   if (isProblem(kind)) return kind;
+  if (kind.vipVnicType === 'direct' && (values.vipSgIds ?? []).length > 0) return groupsOnDirectVip();
   const elsewhere = vipNetworkProblem(api.config, plan, kind);
   if (elsewhere !== undefined) return elsewhere;
   return build(api, request, values, { ...kind, plan, projectId });
@@ -76,6 +78,8 @@ async function build(
     flavorId,
     availabilityZone,
     topology,
+    vipVnicType,
+    memberSriov,
   }: Kind & { plan: VipPlan; projectId: string },
 ): Promise<Answer | Problem> {
   const loadBalancerId = api.newId();
@@ -94,7 +98,7 @@ async function build(
       projectId,
       provider,
       flavorId,
-      vipVnicType: 'normal',
+      vipVnicType,
       availabilityZone,
       topology,
     },
@@ -103,7 +107,7 @@ async function build(
   const giveBack = async (): Promise<void> => {
     if (vip.vipPortOwned) await api.networking.removePort(vip.vipPortId);
   };
-  const tree = await withAllBelow(api, request, bare, values).catch(async (error: unknown) => {
+  const tree = await withAllBelow(api, request, bare, values, memberSriov).catch(async (error: unknown) => {
     await giveBack();
     throw error;
   });
@@ -126,6 +130,7 @@ async function withAllBelow(
   request: ApiRequest,
   bare: Tree,
   { listeners, pools }: Created<typeof loadBalancers.fields>,
+  memberSriov: boolean,
 ): Promise<Tree | Problem> {
   const { deployment } = api.config;
   const tree = wholeLoadBalancer(
@@ -134,6 +139,8 @@ async function withAllBelow(
     { now: bare.loadBalancer.createdAt, newId: api.newId, deployment },
   );
   if (isProblem(tree)) return tree;
+  const refused = memberSriovProblem(memberSriov, tree.members);
+  if (refused !== undefined) return refused;
   for (const pool of tree.pools) {
     const wrong = await poolSecretsProblem(api, request, pool, pool);
     if (wrong !== undefined) return wrong;
@@ -150,6 +157,9 @@ interface Kind {
   readonly flavorId: string | null;
   readonly availabilityZone: string | null;
   readonly topology: Deployment['topology'];
+  readonly vipVnicType: LoadBalancer['vipVnicType'];
+  /** Whether members may ask for SR-IOV. */
+  readonly memberSriov: boolean;
   /** Networks the VIP may be on; undefined: any. */
   readonly vipNetworks: readonly string[] | undefined;
 }
@@ -187,6 +197,8 @@ async function kindOf(
     flavorId: flavorId ?? null,
     availabilityZone: zone?.name ?? null,
     topology,
+    vipVnicType: meant.sriov_vip === true ? 'direct' : 'normal',
+    memberSriov: meant.allow_member_sriov === true,
     vipNetworks: zoneData.valid_vip_networks,
   };
 }

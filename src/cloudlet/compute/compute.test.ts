@@ -143,6 +143,24 @@ describe('a server', () => {
     await becomes(await boot({ flavorRef: '10', networks: [{ port: port.id }] }), 'ACTIVE');
   });
 
+  it('has no card that is a virtual function: no host has any', async () => {
+    const port = await newPort('ext_net', { 'binding:vnic_type': 'direct' });
+    expect(port['binding:vnic_type']).toBe('direct');
+    const id = await boot({ networks: [{ port: port.id }] });
+    expect((await becomes(id, 'ERROR')).fault.message).toMatch(/^No valid host was found/);
+    expect((await portNow(port.id)).device_id).toBe('');
+    const running = await boot();
+    await becomes(running, 'ACTIVE');
+    const answer = await cloud.ask('POST', `${nova}/servers/${running}/os-interface`, {
+      interfaceAttachment: { port_id: port.id },
+    });
+    expect(answer.status).toBe(400);
+    expect(answer.text).toContain('Failed to claim PCI device');
+    expect((await portNow(port.id)).device_id).toBe('');
+    const other = { network_id: port.network_id, 'binding:vnic_type': 'macvtap' };
+    expect((await cloud.ask('POST', `${neutron}/ports`, { port: other })).status).toBe(400);
+  });
+
   it('says why it could not boot, and gives its ports back', async () => {
     const port = await newPort('ext_net');
     cloud.host.broken = 'the machine has no more cards';

@@ -90,6 +90,10 @@ export function openInstances(parts: InstancesParts): Instances {
     if (!server.placed && promisedRam(nova) + server.flavor.ram > ramLimit) {
       return abandon(server, noValidHost);
     }
+    // No host here has SR-IOV cards: the scheduler of a cloud without them says the same.
+    if (portsOf(net, server).some((port) => port['binding:vnic_type'] === 'direct')) {
+      return abandon(server, noValidHost);
+    }
     const placed = changeServer(nova, server.id, { placed: true, task_state: 'spawning' });
     try {
       await boot(placed ?? server);

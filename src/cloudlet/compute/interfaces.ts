@@ -50,6 +50,9 @@ export function interfaceRoutes(app: FastifyInstance, parts: ServerParts): void 
     if ((wish.port_id === undefined) === (wish.net_id === undefined)) {
       throw badRequest('One of net_id and port_id must be given.');
     }
+    if (net.ports.get(wish.port_id ?? '')?.['binding:vnic_type'] === 'direct') {
+      throw badRequest(`Failed to claim PCI device for ${server.id} to attach interface: no host has any.`);
+    }
     const card = nova.records.transaction(() => {
       const taken = takeCard(
         parts,

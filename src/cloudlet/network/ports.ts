@@ -46,7 +46,7 @@ const changeable = {
   security_groups: Type.Optional(Nullable(Type.Array(Type.String()))),
   port_security_enabled: Type.Optional(Type.Boolean()),
   qos_policy_id: Type.Optional(Nullable(Type.String())),
-  'binding:vnic_type': Type.Optional(Type.Literal('normal')),
+  'binding:vnic_type': Type.Optional(Type.Union([Type.Literal('normal'), Type.Literal('direct')])),
   'binding:host_id': Type.Optional(Type.String()),
   'binding:profile': Type.Optional(Nullable(Type.Object({}))),
 };
@@ -172,7 +172,7 @@ export function createPort(net: Net, caller: Caller, wish: NewPort): Port {
     security_groups: usableGroups(net, caller, groups),
     port_security_enabled,
     qos_policy_id: wish.qos_policy_id ?? null,
-    'binding:vnic_type': 'normal',
+    'binding:vnic_type': wish['binding:vnic_type'] ?? 'normal',
     'binding:host_id': wish['binding:host_id'] ?? '',
     'binding:profile': wish['binding:profile'] ?? {},
   });
