@@ -78,10 +78,12 @@ export async function echoMember(
       proxy: proxied(request.socket),
     };
     received.push(echo);
-    if (member.status === 0) return;
+    // As it is when the request comes: what a test counts from now on is answered as it says from now on.
+    const { status } = member;
+    if (status === 0) return;
     const delayMs = Number(/^\/delay\/(\d+)/.exec(echo.url)?.[1] ?? 0);
     const timer = setTimeout(() => {
-      response.writeHead(member.status, {
+      response.writeHead(status, {
         'content-type': 'application/json',
         ...(echo.url === '/cookie' && { 'set-cookie': `SESSION=of-${name}; Path=/` }),
       });
