@@ -8,6 +8,7 @@ import { AgentUnderTest, freePort } from '../agent.fixture.ts';
 const first = aCertificate('www.example.com');
 const second = aCertificate('api.example.com');
 const third = aCertificate('api.example.com');
+const fourth = aCertificate('api.example.com');
 const other = aCertificate('new.example.com');
 
 let agent: AgentUnderTest;
@@ -73,6 +74,25 @@ describe('a change of certificates', () => {
     });
     expect(await shown('www.example.com')).toBe(leaf(other));
     expect(await shown('api.example.com')).toBe(leaf(third));
+  });
+
+  it('shows of two of one name the first, as after a restart', async () => {
+    const changes: [CertificatePem[], string][] = [
+      // The one that comes would be the last.
+      [[first, second], 'start'],
+      [[first, third, second], 'reload'],
+      [[first, third], 'runtime'],
+      [[first, third, second], 'runtime'],
+      // So would be a default that is replaced.
+      [[second, third, first], 'reload'],
+      [[fourth, third, first], 'reload'],
+      [[other, first, third], 'runtime'],
+    ];
+    for (const [certificates, change] of changes) {
+      expect(await put(certificates)).toMatchObject({ change });
+      const [theirs] = certificates.filter((one) => one !== first && one !== other) as [CertificatePem];
+      expect(await shown('api.example.com')).toBe(leaf(theirs));
+    }
   });
 
   it('that is no certificate is refused, and the one before is still shown', async () => {

@@ -1,3 +1,4 @@
+import { refuseIfPlacesMatter } from './certificate-places.ts';
 import { type Command, NeedsReload, type Steps } from './steps.ts';
 
 type Files = ReadonlyMap<string, string>;
@@ -23,6 +24,9 @@ export function certificateChanges(before: Files, after: Files, closed: readonly
   for (const [path, content] of after) {
     const was = before.get(path);
     const kind = kindOf(path);
+    if (path.endsWith('.crt-list') && was !== undefined) {
+      refuseIfPlacesMatter({ list: entries(was), files: before }, { list: entries(content), files: after });
+    }
     if (was === content) continue;
     if (kind !== undefined) {
       if (was === undefined && kind === 'cert') {
