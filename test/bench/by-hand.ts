@@ -23,6 +23,8 @@ export interface ByHand {
   readonly memberPort: number;
   /** Certificate and key, a path. */
   readonly bundle: string;
+  /** A path: sessions of TLS that outlive a reload. HAProxy's own keys when there is none. */
+  readonly ticketKeys?: string;
   /** Each written as the ACLs that its rules are; they redirect or reject. */
   readonly policies?: readonly WantedL7Policy[];
 }
@@ -35,11 +37,13 @@ export function byHand({
   httpsPort,
   memberPort,
   bundle,
+  ticketKeys,
   policies,
 }: ByHand): string {
   const acls = policiesAsAcls(policies ?? [], () => undefined)
     .map((line) => `    ${line}\n`)
     .join('');
+  const tickets = ticketKeys === undefined ? '' : ` tls-ticket-keys ${ticketKeys}`;
   return `global
     nbthread ${threads}
     maxconn ${2 * maxconn}
@@ -53,7 +57,7 @@ frontend http
     bind 127.0.0.1:${httpPort}
 ${acls}    default_backend pool
 frontend https
-    bind 127.0.0.1:${httpsPort} ssl crt ${bundle} ssl-min-ver TLSv1.2
+    bind 127.0.0.1:${httpsPort} ssl crt ${bundle} ssl-min-ver TLSv1.2${tickets}
 ${acls}    default_backend pool
 backend pool
     balance roundrobin

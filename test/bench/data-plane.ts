@@ -3,9 +3,12 @@
  * an agent has configured, in turns, on loopback. HTTP and TLS, with keep-alive and with a new connection for each
  * request; then with 1, 10 and 100 L7 policies that all have to be tried, beside the same as ACLs by hand. Printed
  * are ratios of requests per second, of the 99th percentile and of HAProxy's own CPU time per request; the last is the
- * one that other work on the machine disturbs least. Then the instructions of HAProxy per request, which nothing
- * disturbs.
- * Needs wrk and valgrind (`apt-get install wrk valgrind`).
+ * one that other work on the machine disturbs least. The one by hand is taken twice, so that one sees what the machine
+ * alone makes of two that are the same. Then the instructions of HAProxy per request, which nothing disturbs.
+ *
+ * One CPU is HAProxy's, and its agent's; the load and the members have the other. Left to the scheduler, the threads
+ * of all of them settle now so and now so, for seconds, and the rates of one and the same HAProxy differ by 20 %.
+ * Needs two CPUs, wrk and valgrind (`apt-get install wrk valgrind`).
  *
  *   npm run bench:data-plane [-- ROUNDS [SECONDS]]
  *
@@ -13,8 +16,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentUnderTest, eventually, freePort, get } from '../../src/agent/agent.fixture.ts';
 import { ticketKeys } from '../../src/pki/ticket-keys.ts';
@@ -29,27 +33,32 @@ import {
   aWanted,
   render,
 } from '../../src/plan/haproxy/wanted.fixture.ts';
+import { run } from '../../src/platform/run.ts';
 import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire/wanted.ts';
-import { byHand, quickMember } from './by-hand.ts';
+import { type ByHand, byHand, quickMember } from './by-hand.ts';
 import { median } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
 import { browserHeaders, type Sample, underLoad } from './wrk.ts';
 
-const rounds = Number(process.argv[2] ?? 7);
-const seconds = Number(process.argv[3] ?? 4);
+const rounds = Number(process.argv[2] ?? 21);
+const seconds = Number(process.argv[3] ?? 2);
 const policyCounts = [0, 1, 10, 100];
 const certificate = aCertificate('www.example.com');
 const folder = await mkdtemp(join(tmpdir(), 'data-plane-'));
 const bundle = join(folder, 'bundle.pem');
+const keysFile = join(folder, 'ticket-keys');
 const memberPort = await freePort();
 const amphora = { http: await freePort(), https: await freePort() };
 const maxconn = 2000;
 
-async function haproxy(name: string, text: string): Promise<ChildProcess> {
+const pinned = (cpu: string): string[] => ['taskset', '--cpu-list', cpu];
+const [haproxyCpu, loadCpu] = [pinned('0'), '1'];
+
+async function haproxy(name: string, text: string, cpu: readonly string[] = []): Promise<ChildProcess> {
   const file = join(folder, name);
   await writeFile(file, text, { mode: 0o600 });
   // In a session of its own, as the agent's is: the kernel shares its time out among sessions.
-  return spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore', detached: true });
+  return spawn('env', [...cpu, 'haproxy', '-db', '-f', file], { stdio: 'ignore', detached: true });
 }
 
 /** By host, path, a header that is not there, and a cookie; none matches, so each is tried. */
@@ -78,26 +87,40 @@ function wanted(generation: number, l7Policies: WantedL7Policy[]): WantedAmphora
   });
 }
 
+await run(['taskset', '--all-tasks', '--cpu-list', '--pid', loadCpu, String(process.pid)]);
 const member = await haproxy('member.cfg', quickMember(memberPort));
 await writeFile(bundle, certificate.pem, { mode: 0o600 });
+await writeFile(keysFile, `${tickets.keys.join('\n')}\n`, { mode: 0o600 });
 const cases = [
   ['HTTP, keep-alive', 'http', false],
   ['HTTP, a connection a request', 'http', true],
   ['TLS, keep-alive', 'https', false],
   ['TLS, a connection a request', 'https', true],
 ] as const;
-const withPolicies = (count: number): string => `HTTP, ${count} policies`;
+function withPolicies(count: number): string {
+  return `HTTP, ${count} policies`;
+}
 
-/** By the number of their policies, each with ports of its own, so that all can run at once. */
-const hands = await Promise.all(
-  policyCounts.map(async (count) => {
-    const [httpPort, httpsPort] = [await freePort(), await freePort()];
-    const text = (threads: number) =>
-      byHand({ threads, maxconn, httpPort, httpsPort, memberPort, bundle, policies: policies(count) });
-    return { count, http: httpPort, https: httpsPort, text };
-  }),
+interface Hand {
+  readonly what: string;
+  readonly http: number;
+  readonly https: number;
+  readonly text: string;
+}
+async function hand(what: string, more: Pick<ByHand, 'policies' | 'ticketKeys'>): Promise<Hand> {
+  const [httpPort, httpsPort] = [await freePort(), await freePort()];
+  const text = byHand({ threads: 1, maxconn, httpPort, httpsPort, memberPort, bundle, ...more });
+  return { what, http: httpPort, https: httpsPort, text };
+}
+const plain = await hand('by hand', { ticketKeys: keysFile });
+const again = await hand('by hand again', { ticketKeys: keysFile });
+const ownKeys = await hand('by hand, HAProxy’s own ticket keys', {});
+const withAcls = await Promise.all(
+  policyCounts.map(async (count) => ({
+    count,
+    byHand: await hand(withPolicies(count), { ticketKeys: keysFile, policies: policies(count) }),
+  })),
 );
-type Hand = (typeof hands)[number];
 
 const ratios = (a: Sample, h: Sample): Sample => ({
   perSecond: a.perSecond / h.perSecond,
@@ -115,67 +138,90 @@ function show(what: string, samples: readonly Sample[]): void {
   );
 }
 
-/** Who goes first changes from round to round, so that nobody always has the warmer machine. */
+/** All in each round, in an order of its own, so that nobody always has the warmer machine. */
 async function inTurns<T>(takers: readonly (() => Promise<T>)[]): Promise<T[][]> {
   const all: T[][] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const order = takers.map((taker, n) => ({ taker, n }));
-    if (round % 2 === 1) order.reverse();
+    const order = takers.map((taker, n) => ({ taker, n, place: Math.random() }));
     const taken: T[] = [];
-    for (const { taker, n } of order) taken[n] = await taker();
+    for (const { taker, n } of order.toSorted((a, b) => a.place - b.place)) taken[n] = await taker();
     all.push(taken);
   }
   return all;
 }
 
-async function loads(): Promise<void> {
-  const running = await Promise.all(
-    hands.map(async (hand) => ({
-      ...hand,
-      child: await haproxy(`by-hand-${hand.count}.cfg`, hand.text(availableParallelism())),
-    })),
+interface Running {
+  readonly what: string;
+  readonly http: number;
+  readonly https: number;
+  readonly pid: number;
+}
+
+/** Each of `others` against `first`, a line each. */
+async function compare(
+  what: string,
+  first: Running,
+  others: readonly Running[],
+  how: { readonly scheme: 'http' | 'https'; readonly close: boolean; readonly asBrowser: boolean },
+): Promise<void> {
+  const { scheme, ...rest } = how;
+  const taken = await inTurns(
+    [first, ...others].map((one) => async () => {
+      const url = `${scheme}://127.0.0.1:${one[scheme]}/`;
+      return underLoad({ url, pid: one.pid, seconds, ...rest });
+    }),
   );
-  const agent = await AgentUnderTest.start({}, [], 1000);
+  for (const [n, other] of others.entries()) {
+    show(
+      `${what}: ${other.what}`,
+      taken.map(([h, ...all]) => ratios(all[n] as Sample, h as Sample)),
+    );
+  }
+}
+
+async function loads(): Promise<void> {
+  const children: ChildProcess[] = [];
+  const start = async ({ text, ...one }: Hand): Promise<Running> => {
+    const child = await haproxy(`by-hand-${one.http}.cfg`, text, haproxyCpu);
+    children.push(child);
+    return { ...one, pid: child.pid ?? 0 };
+  };
+  const agent = await AgentUnderTest.start({}, haproxyCpu, 1000);
+  const running = async (): Promise<Running> => {
+    const worker = (await agent.status()).memory.haproxy.find(({ role }) => role === 'worker');
+    return { what: 'amphora', ...amphora, pid: worker?.pid ?? 0 };
+  };
   try {
     await agent.put(wanted(1, []));
+    const [first, second, own] = [await start(plain), await start(again), await start(ownKeys)];
+    const acls = await Promise.all(
+      withAcls.map(async ({ count, byHand: one }) => ({ count, one: await start(one) })),
+    );
     const answers = async (port: number) =>
       (await get(port, '/', true)).startsWith('answer') ? true : undefined;
-    for (const { https } of [...running, amphora]) await eventually(() => answers(https));
-    const worker = (await agent.status()).memory.haproxy.find(({ role }) => role === 'worker')?.pid ?? 0;
-    const load = (port: number, pid: number, scheme: 'http' | 'https', close: boolean, asBrowser: boolean) =>
-      underLoad({ url: `${scheme}://127.0.0.1:${port}/`, pid, seconds, close, asBrowser });
-    const plain = running.find(({ count }) => count === 0) as (typeof running)[number];
-    for (const [what, scheme, close] of cases) {
-      const taken = await inTurns([
-        () => load(plain[scheme], plain.child.pid ?? 0, scheme, close, false),
-        () => load(amphora[scheme], worker, scheme, close, false),
-      ]);
-      show(
-        what,
-        taken.map(([h, a]) => ratios(a as Sample, h as Sample)),
-      );
+    for (const { https } of [first, second, own, ...acls.map(({ one }) => one), amphora]) {
+      await eventually(() => answers(https));
     }
-    for (const [n, hand] of running.entries()) {
-      const { refused } = await agent.put(wanted(n + 2, policies(hand.count)));
+    for (const [what, scheme, close] of cases) {
+      const others = [await running(), second, ...(scheme === 'https' ? [own] : [])];
+      await compare(what, first, others, { scheme, close, asBrowser: false });
+    }
+    for (const [n, { count, one }] of acls.entries()) {
+      const { refused } = await agent.put(wanted(n + 2, policies(count)));
       if (refused.length > 0) throw new Error(JSON.stringify(refused));
-      const current = (await agent.status()).memory.haproxy.find(({ role }) => role === 'worker')?.pid ?? 0;
-      const taken = await inTurns([
-        () => load(plain.http, plain.child.pid ?? 0, 'http', false, true),
-        () => load(hand.http, hand.child.pid ?? 0, 'http', false, true),
-        () => load(amphora.http, current, 'http', false, true),
-      ]);
-      show(
-        withPolicies(hand.count),
-        taken.map(([, h, a]) => ratios(a as Sample, h as Sample)),
-      );
-      show(
-        `${withPolicies(hand.count)} : by hand without`,
-        taken.map(([h, , a]) => ratios(a as Sample, h as Sample)),
-      );
+      const others = [await running(), { ...first, what: 'by hand without' }];
+      await compare(withPolicies(count), one, others, { scheme: 'http', close: false, asBrowser: true });
     }
   } finally {
     await agent.remove();
-    for (const { child } of running) child.kill('SIGKILL');
+    // Gone before the next HAProxy takes their ports.
+    await Promise.all(
+      children.map(async (child) => {
+        const gone = once(child, 'exit');
+        child.kill('SIGKILL');
+        await gone;
+      }),
+    );
   }
 }
 
@@ -188,27 +234,27 @@ async function instructions(): Promise<void> {
   const files = new Map<string, string>();
   const printed = async (
     what: string,
-    hand: Hand,
+    count: number,
+    one: Hand,
     how: Omit<Parameters<typeof instructionsPerRequest>[1], 'port'>,
   ) => {
     const scheme = how.tls ? 'https' : 'http';
-    const ours = render(wanted(1, policies(hand.count)), folder);
-    const h = await instructionsPerRequest({ text: hand.text(1), files }, { ...how, port: hand[scheme] });
+    const ours = render(wanted(1, policies(count)), folder);
+    const h = await instructionsPerRequest({ text: one.text, files }, { ...how, port: one[scheme] });
     const a = await instructionsPerRequest(ours, { ...how, port: amphora[scheme] });
     console.log(`${what.padEnd(44)} ${a.toFixed(0)} : ${h.toFixed(0)} = ${(a / h).toFixed(3)}`);
   };
-  const [plain] = hands as [Hand];
   for (const [what, scheme, close] of cases) {
-    await printed(what, plain, { tls: scheme === 'https', close, head: short(close) });
+    await printed(what, 0, plain, { tls: scheme === 'https', close, head: short(close) });
   }
-  for (const hand of hands) {
-    await printed(withPolicies(hand.count), hand, { tls: false, close: false, head: asBrowser });
+  for (const { count, byHand: one } of withAcls) {
+    await printed(withPolicies(count), count, one, { tls: false, close: false, head: asBrowser });
   }
 }
 
 try {
   if (seconds > 0) {
-    console.log('amphora : by hand, medians of the rounds (and their range)');
+    console.log('ratios to the one by hand, medians of the rounds (and their range)');
     await loads();
   }
   console.log('instructions of HAProxy itself for a request, amphora : by hand');
