@@ -35,6 +35,8 @@ interface Service {
   timeoutClientData: number;
 }
 
+// An amphora's /run is a tmpfs.
+process.env['TMPDIR'] = '/dev/shm';
 const agent = await AgentUnderTest.start();
 const nodes = new Set(Array.from({ length: 20 }, (_, n) => n));
 const services: Service[] = [];
