@@ -109,7 +109,13 @@ async function filesOf(socket: string, paths: readonly string[]): Promise<Portra
     } else if (kind === 'crt-list') {
       // Its entries have no places but among those of one name, which only a client sees.
       files[path] = (await ask(socket, `show ssl ${kind} ${path}`)).split('\n').toSorted();
-    } else if (kind !== undefined) files[path] = await ask(socket, `show ssl ${kind} ${path}`);
+    } else if (kind !== undefined) {
+      // From 3.2 on it also says whether a certificate came from a file.
+      files[path] = (await ask(socket, `show ssl ${kind} ${path}`)).replace(
+        /^(Crt|Key) filename: .*\n/gm,
+        '',
+      );
+    }
   }
   for (const kind of ['cert', 'ca-file', 'crl-file', 'crt-list']) {
     const shown = (await ask(socket, `show ssl ${kind}`))
