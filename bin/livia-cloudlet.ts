@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCloudlet } from '../src/cloudlet/cloudlet.ts';
 import { Config } from '../src/cloudlet/config.ts';
-import { openHost } from '../src/cloudlet/host/host.ts';
+import { openHost } from '../src/cloudlet/host/open-host.ts';
 import { openRecords } from '../src/cloudlet/records.ts';
 import { loadConfig } from '../src/platform/config.ts';
 import { makeLog } from '../src/platform/log.ts';

@@ -3,8 +3,7 @@ import { noPrometheusChildren } from './listener-rules.ts';
 import type { Listener } from './listener.ts';
 import { isProblem, notFound, type Problem, problem, unsupported } from './problems.ts';
 import { blockedTree, find, poolOf, protocolPairProblem } from './rules.ts';
-import { pendingUpdate } from './status.ts';
-import { type Circumstances, type Decision, replace, type Tree } from './tree.ts';
+import { type Circumstances, type Decision, pendingUpdate, replace, type Tree } from './tree.ts';
 
 type Targets = Pick<L7Policy, 'redirectPoolId' | 'redirectUrl' | 'redirectPrefix' | 'redirectHttpCode'>;
 

@@ -3,8 +3,7 @@ import type { L7CompareType, L7Rule, L7RuleType } from './l7-rule.ts';
 import { conflict, immutable, isProblem, notFound, type Problem, problem } from './problems.ts';
 import { patternFault } from './regular-expression.ts';
 import { blockedTree, find } from './rules.ts';
-import { pendingUpdate } from './status.ts';
-import { type Circumstances, type Decision, replace, type Tree } from './tree.ts';
+import { type Circumstances, type Decision, pendingUpdate, replace, type Tree } from './tree.ts';
 
 export type L7RuleValues = Pick<
   L7Rule,

@@ -22,8 +22,7 @@ import {
   tlsVersionsProblem,
   vipVersions,
 } from './rules.ts';
-import { pendingUpdate } from './status.ts';
-import { type Circumstances, type Decision, replace, type Tree } from './tree.ts';
+import { type Circumstances, type Decision, pendingUpdate, replace, type Tree } from './tree.ts';
 
 type Nullable<T, K extends keyof T> = { readonly [P in K]: T[P] | null };
 

@@ -11,8 +11,14 @@ import {
   tlsVersionsProblem,
 } from './rules.ts';
 import { sessionPersistence, type SessionPersistenceValues } from './session-persistence.ts';
-import { pendingUpdate } from './status.ts';
-import { type Circumstances, type Decision, listenersUsing, replace, type Tree } from './tree.ts';
+import {
+  type Circumstances,
+  type Decision,
+  listenersUsing,
+  pendingUpdate,
+  replace,
+  type Tree,
+} from './tree.ts';
 
 export interface PoolValues
   extends Pick<

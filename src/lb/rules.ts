@@ -5,8 +5,7 @@ import type { AlpnProtocol, ListenerProtocol, TlsVersion } from './listener.ts';
 import { immutable, notFound, type Problem, switchedOff, validationFailure } from './problems.ts';
 import type { Pool, PoolProtocol } from './pool.ts';
 import type { Resource } from './resource.ts';
-import { pendingUpdate } from './status.ts';
-import { listenersUsing, type Tree } from './tree.ts';
+import { listenersUsing, pendingUpdate, type Tree } from './tree.ts';
 
 /** What may stand beside what. */
 export const listenerPoolProtocols: Readonly<Record<ListenerProtocol, readonly PoolProtocol[]>> = {

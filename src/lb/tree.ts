@@ -6,6 +6,7 @@ import type { Listener } from './listener.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 import type { Member } from './member.ts';
 import type { Pool } from './pool.ts';
+import type { Resource } from './resource.ts';
 
 /**
  * One load balancer with everything below it: the unit of wanting and of locking.
@@ -97,4 +98,34 @@ export function poolUsers(tree: Tree): ReadonlyMap<string, readonly string[]> {
 /** Ids of the listeners that use the pool, as `poolUsers` means it. */
 export function listenersUsing(tree: Tree, poolId: string): readonly string[] {
   return poolUsers(tree).get(poolId) ?? [];
+}
+
+/** Who is affected by a change, beside the load balancer itself. */
+export interface Touched {
+  readonly listeners?: readonly string[];
+  readonly pools?: readonly string[];
+  readonly l7Policies?: readonly string[];
+}
+
+/** The tree with the load balancer and those around a change PENDING_UPDATE. Who is in ERROR stays so. */
+export function pendingUpdate(tree: Tree, touched: Touched = {}): Tree {
+  return {
+    ...tree,
+    loadBalancer: pending(tree.loadBalancer),
+    listeners: touch(tree.listeners, touched.listeners),
+    pools: touch(tree.pools, touched.pools),
+    l7Policies: touch(tree.l7Policies, touched.l7Policies),
+  };
+}
+
+function touch<T extends Resource>(objects: readonly T[], ids: readonly string[] = []): readonly T[] {
+  return ids.length === 0
+    ? objects
+    : objects.map((object) => (ids.includes(object.id) ? pending(object) : object));
+}
+
+function pending<T extends Resource>(object: T): T {
+  return object.provisioningStatus === 'ACTIVE'
+    ? { ...object, provisioningStatus: 'PENDING_UPDATE' }
+    : object;
 }

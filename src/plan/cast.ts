@@ -1,6 +1,6 @@
 import { type AmphoraRole, serves } from '../lb/amphora.ts';
 import type { LoadBalancer } from '../lb/load-balancer.ts';
-import type { SeenAmphora } from './plan.ts';
+import type { SeenAmphora } from './seen.ts';
 
 /** Which amphora plays which part. */
 export interface Cast {

@@ -3,7 +3,8 @@ import { aListener, aLoadBalancer, anAmphora, aTree, born, uuid } from '../../te
 import type { Amphora } from '../lb/amphora.ts';
 import type { LoadBalancer } from '../lb/load-balancer.ts';
 import { wantedGuard } from './guard.ts';
-import { plan, type Seen, type SeenAmphora, type SeenServer } from './plan.ts';
+import { plan } from './plan.ts';
+import type { Seen, SeenAmphora, SeenServer } from './seen.ts';
 
 const amphoraId = uuid(500);
 const row = (changes: Partial<Amphora> = {}): Amphora =>

@@ -6,18 +6,8 @@ import { apply, type Deed } from './apply.ts';
 import { type Context, Run } from './context.ts';
 import { observe } from './observe.ts';
 import { givenUp } from './settlement.ts';
+import type { Rest } from './rest.ts';
 import { remindOfRotation } from './ticket-rotation.ts';
-
-/** How a run on a load balancer ended. */
-export type Rest =
-  /** All is as it should be. */
-  | { readonly kind: 'done' }
-  /** Something is under way elsewhere, longer than a run waits. */
-  | { readonly kind: 'under-way'; readonly reason: string }
-  /** Settled, but something in it is not as wished; shown where it is. */
-  | { readonly kind: 'imperfect'; readonly reason: string }
-  /** It did not work out. `never`: not before somebody changes something. */
-  | { readonly kind: 'failed'; readonly retry: 'later' | 'never'; readonly reason: string };
 
 export interface RunOptions {
   /** Aborted: the run ends with the `signal`'s reason before its next step. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../platform/log.ts';
 import type { Claim, WorkQueue } from '../store/store.ts';
-import type { Rest, RunOptions } from './load-balancer.ts';
+import type { RunOptions } from './load-balancer.ts';
+import type { Rest } from './rest.ts';
 
 export interface LoopOptions {
   readonly work: WorkQueue;

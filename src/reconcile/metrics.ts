@@ -3,7 +3,7 @@ import { DriverError } from '../clouds/errors.ts';
 import { gauge, gaugeByState, inTime, secondsBuckets } from '../platform/metrics.ts';
 import type { WorkQueue } from '../store/store.ts';
 import type { Outcome } from '../wire/report.ts';
-import type { Rest } from './load-balancer.ts';
+import type { Rest } from './rest.ts';
 
 /** What the loop tells of its work. */
 export interface LoopMetrics {

@@ -10,7 +10,8 @@ import { makeLog } from '../platform/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Context } from './context.ts';
 import { loopMetrics } from './metrics.ts';
-import { reconcile, type Rest, type RunOptions } from './load-balancer.ts';
+import { reconcile, type RunOptions } from './load-balancer.ts';
+import type { Rest } from './rest.ts';
 
 /** A database of its own, a cloud in memory, and controllers that can be killed. */
 export async function makeScene() {

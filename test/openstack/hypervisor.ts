@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import Type from 'typebox';
 import { parseUserData } from '../../src/cloudlet/compute/user-data.ts';
-import { type Host, type Nic, openHost } from '../../src/cloudlet/host/host.ts';
+import type { Host, Nic } from '../../src/cloudlet/host/host.ts';
+import { openHost } from '../../src/cloudlet/host/open-host.ts';
 import { makeLog } from '../../src/platform/log.ts';
 import type { OpenStack, SomeNetwork } from './ground.ts';
 

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run, tryRun } from '../../platform/run.ts';
-import { type Host, type InstanceSpec, type InstanceState, openHost } from './host.ts';
+import type { Host, InstanceSpec, InstanceState } from './host.ts';
+import { openHost } from './open-host.ts';
 import {
   aName,
   aNetwork,

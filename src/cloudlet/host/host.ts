@@ -5,8 +5,6 @@
 
 import type { Log } from '../../platform/log.ts';
 
-export { openHost } from './open-host.ts';
-
 export interface HostNetwork {
   readonly id: string;
   /** `address/prefix` the host itself has in this network (the gateways); empty: the host has no leg in it. */

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run, tryRun } from '../../platform/run.ts';
-import { type Host, type HostRouter, type InstanceSpec, type Nic, openHost } from './host.ts';
+import type { Host, HostRouter, InstanceSpec, Nic } from './host.ts';
+import { openHost } from './open-host.ts';
 import { aName, aNetwork, anInstance, ask, eventually, needRoot, quiet, webServer } from './host.fixture.ts';
 
 let stateDir: string;

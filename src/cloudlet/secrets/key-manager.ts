@@ -5,7 +5,8 @@ import { notFound } from '../refusal.ts';
 import type { Vault } from '../vault.ts';
 import type { Shelf } from './access.ts';
 import { type Container, containerRoutes } from './containers.ts';
-import { isExpired, type Secret, secretRoutes } from './secrets.ts';
+import type { Secret } from './secret.ts';
+import { isExpired, secretRoutes } from './secrets.ts';
 
 export interface KeyManagerParts {
   readonly records: Records;

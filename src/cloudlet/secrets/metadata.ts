@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { callerOf, param, read } from '../http.ts';
 import { badRequest, conflict, notFound } from '../refusal.ts';
 import { requireChange, requireRead, type Shelf } from './access.ts';
-import type { Secret } from './secrets.ts';
+import type { Secret } from './secret.ts';
 
 const Values = Type.Object({ metadata: Type.Record(Type.String({ minLength: 1 }), Type.String()) });
 const Pair = Type.Object({ key: Type.String({ minLength: 1 }), value: Type.String() });

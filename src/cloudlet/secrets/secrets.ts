@@ -6,34 +6,10 @@ import { callerOf, param, read } from '../http.ts';
 import { many, matches, type Query } from '../lists.ts';
 import { badRequest, conflict, notFound, Refusal } from '../refusal.ts';
 import type { Vault } from '../vault.ts';
-import {
-  aclRoutes,
-  consumerRoutes,
-  type Held,
-  mayRead,
-  requireChange,
-  requireRead,
-  type Shelf,
-} from './access.ts';
+import { aclRoutes, consumerRoutes, mayRead, requireChange, requireRead, type Shelf } from './access.ts';
 import { metadataRoutes } from './metadata.ts';
 import { offsetPage } from './paging.ts';
-
-export interface Secret extends Held {
-  readonly name: string | null;
-  readonly secret_type: string;
-  readonly algorithm: string | null;
-  readonly bit_length: number | null;
-  readonly mode: string | null;
-  /** ISO 8601, UTC. */
-  readonly expiration: string | null;
-  readonly created: string;
-  readonly updated: string;
-  readonly content_type: string | null;
-  /** The payload in the vault, sealed for the secret's id; null until it is delivered. */
-  readonly sealed: string | null;
-  /** What users noted on it. */
-  readonly metadata?: Readonly<Record<string, string>>;
-}
+import type { Secret } from './secret.ts';
 
 /** Bytes of a payload; Barbican's own limit is 20,000. */
 const maxPayload = 65_536;
