@@ -34,33 +34,36 @@ const kinds = {
 } as const satisfies Record<string, ConnectionOptions>;
 type Kind = keyof typeof kinds;
 
-/** One handshake and one request. Without a session it gives the one to take up later. */
+/** One handshake and one request; and the sessions that it was given to take up later. */
 async function visit(
   port: number,
   kind: Kind,
   session?: Buffer,
-): Promise<{ session: Buffer; reused: boolean }> {
+): Promise<{ given: readonly Buffer[]; reused: boolean }> {
   const socket = connect({
     ...{ host: '127.0.0.1', port, rejectUnauthorized: false },
     ...{ servername: 'www.example.com', ...kinds[kind] },
     ...(session && { session }),
   });
-  let given: Buffer | undefined;
-  socket.on('session', (latest: Buffer) => (given = latest));
+  const given: Buffer[] = [];
+  socket.on('session', (latest: Buffer) => given.push(latest));
   socket.write('GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n');
   socket.resume();
   await once(socket, 'end');
   const reused = socket.isSessionReused();
-  given ??= socket.getSession();
   socket.destroy();
-  return { session: given ?? Buffer.alloc(0), reused };
+  return { given, reused };
 }
 
 async function gather(port: number): Promise<ReadonlyMap<Kind, readonly Buffer[]>> {
   const all = new Map<Kind, Buffer[]>();
   for (const kind of Object.keys(kinds) as Kind[]) {
     const mine: Buffer[] = [];
-    for (let n = 0; n < sessions; n += 1) mine.push((await visit(port, kind)).session);
+    for (let n = 0; n < sessions; n += 1) {
+      const latest = (await visit(port, kind)).given.at(-1);
+      if (latest === undefined) throw new Error(`${kind}: no session was given`);
+      mine.push(latest);
+    }
     all.set(kind, mine);
   }
   return all;
@@ -79,6 +82,19 @@ async function show(
     cells.push(`${kind} ${String(Math.round((reused / mine.length) * 100)).padStart(3)} %`);
   }
   console.log(`${policy.padEnd(8)} ${when.padEnd(38)} ${cells.join('   ')}`);
+}
+
+/** A client of TLS 1.3 that takes each session up once only, as RFC 8446 (C.4) asks, and comes again and again. */
+async function showOnce(policy: string, port: number): Promise<void> {
+  const kept: Buffer[] = [];
+  let reused = 0;
+  for (let n = 0; n < sessions; n += 1) {
+    const seen = await visit(port, 'TLS 1.3', kept.shift());
+    kept.push(...seen.given);
+    if (seen.reused) reused += 1;
+  }
+  const share = Math.round((reused / sessions) * 100);
+  console.log(`${policy.padEnd(8)} ${'the same worker, each session once'.padEnd(38)} TLS 1.3 ${share} %`);
 }
 
 const member = await testMember('one');
@@ -106,6 +122,7 @@ async function livia(): Promise<void> {
     await first.put(wish(port));
     const gathered = await gather(port);
     await show('Livia', 'the same worker', port, gathered);
+    await showOnce('Livia', port);
     await first.put(wish(port));
     await show('Livia', 'after a reload', port, gathered);
     await first.put(wish(port));
@@ -129,6 +146,7 @@ async function octavia(): Promise<void> {
   try {
     const gathered = await gather(port);
     await show('Octavia', 'the same worker', port, gathered);
+    await showOnce('Octavia', port);
     await first.change();
     await show('Octavia', 'after a reload', port, gathered);
     await first.change();
