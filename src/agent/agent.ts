@@ -9,7 +9,7 @@ import type { WantedAmphora } from '../wire/wanted.ts';
 import { allowedClients } from './admission.ts';
 import { applier } from './apply.ts';
 import { configurationFiles } from './haproxy/files.ts';
-import { haproxyProcess } from './haproxy/process.ts';
+import { haproxyProcess, workerAnswersMs } from './haproxy/process.ts';
 import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
 import { pastChanges } from './changes.ts';
@@ -88,11 +88,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
   function hear(): Promise<void> {
     const mine = hearing.then(async () => {
-      const workers = await haproxy.workers();
-      if (workers === undefined) return; // its master is loading; what was heard last stands
+      const live = await haproxy.workers();
+      if (live === undefined) return; // its master is loading; what was heard last stands
+      const workers = live.filter(({ pid }) => !haproxy.loads(pid));
       const answers = new Map<number, readonly StatRow[]>();
-      for (const { pid } of workers) {
-        const text = await ask(paths.masterSocket, `@!${pid} show stat`).catch(() => '');
+      for (const [age, { pid }] of workers.entries()) {
+        const question = `@!${pid} show stat`;
+        const asked =
+          age === 0 ? ask(paths.masterSocket, question) : ask(paths.masterSocket, question, workerAnswersMs);
+        const text = await asked.catch(() => '');
         if (text.startsWith('#'))
           answers.set(
             pid,

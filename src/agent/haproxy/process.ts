@@ -7,15 +7,19 @@ import { ask, type MasterState, parseProc } from './socket.ts';
 
 const pollMs = 5;
 const readyLimitMs = 60_000;
+/** From 3.0 on a question to a worker that begins or ends is lost now and then: it is asked again. */
+export const workerAnswersMs = 300;
 const largestLogBytes = 1024 * 1024;
 
 /**
  * HAProxy in master-worker mode: the agent is its parent, or has adopted it from an agent that was killed. All
- * methods but `workers` and `alive` are for one caller at a time.
+ * methods but `workers`, `loads` and `alive` are for one caller at a time.
  */
 export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () => void) {
   let pid: number | undefined;
   let stopping = false;
+  /** While a worker loads, those that were there before. */
+  let settledWorkers: ReadonlySet<number> | undefined;
 
   const state = async (): Promise<MasterState | undefined> => {
     try {
@@ -28,7 +32,8 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
   /** A worker answers once it runs its own loop: only then is it READY. */
   const answers = async (worker: number): Promise<boolean> => {
     try {
-      return (await ask(paths.masterSocket, `@!${worker} show info`)).includes(`Pid: ${worker}`);
+      const said = await ask(paths.masterSocket, `@!${worker} show info`, workerAnswersMs);
+      return said.includes(`Pid: ${worker}`);
     } catch {
       return false;
     }
@@ -36,7 +41,7 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
 
   /** Of clients, in a worker; none once it has ended. */
   async function connections(worker: number): Promise<number> {
-    const text = await ask(paths.masterSocket, `@!${worker} show info`).catch(() => '');
+    const text = await ask(paths.masterSocket, `@!${worker} show info`, workerAnswersMs).catch(() => '');
     return Number(/^CurrConns: (\d+)$/m.exec(text)?.[1] ?? 0);
   }
 
@@ -47,6 +52,19 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
   /** Waits until a worker that was not there `before` is READY. */
   async function ready(before: MasterState | undefined, logOffset: number): Promise<void> {
     const old = new Set(before?.workers.map((worker) => worker.pid));
+    settledWorkers = old;
+    try {
+      await readyBeside(old, before, logOffset);
+    } finally {
+      settledWorkers = undefined;
+    }
+  }
+
+  async function readyBeside(
+    old: ReadonlySet<number>,
+    before: MasterState | undefined,
+    logOffset: number,
+  ): Promise<void> {
     for (let waitedMs = 0; waitedMs < readyLimitMs; waitedMs += pollMs) {
       if (pid === undefined || !(await isHaproxy(pid)))
         throw failureOf(await saidSince(logOffset), 'HAProxy ended');
@@ -81,6 +99,8 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
     async workers(): Promise<MasterState['workers'] | undefined> {
       return pid === undefined ? [] : (await state())?.workers;
     },
+    /** Whether a worker is not yet READY: it has nothing to say. */
+    loads: (worker: number): boolean => settledWorkers?.has(worker) === false,
     master: (): number | undefined => pid,
 
     /** Takes over a HAProxy that serves; false when there is none. */
