@@ -245,6 +245,22 @@ describe('what went comes back as HAProxy still has it', () => {
     expect(series([none, tree()])).toEqual(['a listener came, or a pool behind one']);
   });
 
+  it('a pool that policies led to, while its listener has changed', () => {
+    const toPool = [aPolicy(1, { action: 'REDIRECT_TO_POOL', redirectPoolId: id('p', 2) })];
+    const by = (l7Policies: WantedListener['l7Policies'], connectionLimit = 1000) => ({
+      ...tree({}, { l7Policies, connectionLimit }),
+      pools: [aPool(1), aPool(2, { members: [aMember(7)] })],
+    });
+    const server = `${id('p', 2)}:${listener}/${id('m', 7)}`;
+    expect(series([by(toPool), by([]), by([], 2000), by(toPool, 2000), by([], 2000)])).toEqual([
+      ['table or limit', `set server ${server} state maint`, `del server ${server}`],
+      ['table or limit'],
+      [`add server ${server} 10.0.0.8:80 weight 1`, `enable server ${server}`, 'table or limit'],
+      ['table or limit', `set server ${server} state maint`, `del server ${server}`],
+    ]);
+    expect(series([by([]), by(toPool)])).toEqual(['a listener came, or a pool behind one']);
+  });
+
   it('one with certificates, which were renewed meanwhile', () => {
     const tls = (...letters: string[]) =>
       tree(

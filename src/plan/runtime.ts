@@ -3,7 +3,7 @@ import { ticketKeysFile } from './haproxy/tls.ts';
 import type { Abilities } from './runtime/abilities.ts';
 import { hasChecks, withoutChecks } from './runtime/checks.ts';
 import { certificateChanges, heldFiles } from './runtime/files.ts';
-import { isLimit, listenerChanges } from './runtime/listeners.ts';
+import { isLimit, listenerChanges, withPoolSwitchOf } from './runtime/listeners.ts';
 import { backendAddition, backendRemoval } from './runtime/backends.ts';
 import {
   atRest,
@@ -48,7 +48,7 @@ export type RuntimeChange =
 export interface Loaded {
   /**
    * By the head of its section, the lines as HAProxy has loaded them: of a listener that is closed and of the pools
-   * behind it, of a pool that its listener no longer uses, and of a pool whose checks are switched off.
+   * behind it, of a pool that its listener no longer uses, of such a listener, and of a pool whose checks are switched off.
    */
   readonly sections: ReadonlyMap<string, readonly string[]>;
   /** Those that a closed listener needs. */
@@ -106,7 +106,9 @@ export function runtimeChange(
       const lived = kind === undefined ? old.get(name) : withoutServers(lines);
       const held = loaded.sections.get(name) ?? lived ?? [];
       const asleep = isBackend(name) && hasChecks(held) && !hasChecks(lines);
-      refuseOtherLines(name, asleep ? withoutChecks(held) : held, lines);
+      const kept = withPoolSwitchOf(held, lines);
+      if (kept !== lines) sections.set(name, kept);
+      refuseOtherLines(name, asleep ? withoutChecks(held) : held, kept);
       if (asleep) sections.set(name, withServersOf(held, lines));
       if (name.startsWith('frontend ')) {
         const listener = { before: lived, loaded: held, after: lines };

@@ -25,18 +25,26 @@ afterEach(() => agent.remove());
 const member = (n: number) => aMember(n, { address: '127.0.0.1', port: members[n - 1]?.port ?? 0 });
 /** A listener with a pool of its own, and another pool behind it by a policy for a host that nobody asks for. */
 function put(policies: readonly WantedL7Policy[], listener: Partial<WantedListener> = {}) {
-  generation += 1;
   const kept = aPolicy(9, {
     action: 'REDIRECT_TO_POOL',
     redirectPoolId: id('p', 2),
     rules: [aRule(9, { type: 'HOST_NAME', compareType: 'EQUAL_TO', value: 'nobody' })],
   });
-  const l7Policies = [...policies, kept];
+  return putAlone([...policies, kept], listener);
+}
+function putAlone(l7Policies: readonly WantedL7Policy[], listener: Partial<WantedListener> = {}) {
+  generation += 1;
   return agent.put(
     aWanted({
       generation,
       listeners: [
-        aListener(1, { port, defaultPoolId: id('p', 1), connectionLimit: 100, l7Policies, ...listener }),
+        aListener(1, {
+          port,
+          defaultPoolId: id('p', 1),
+          connectionLimit: 100,
+          l7Policies: [...l7Policies],
+          ...listener,
+        }),
       ],
       pools: [1, 2].map((n) => aPool(n, { members: [member(n)] })),
     }),
@@ -73,6 +81,28 @@ describe('L7 policies', () => {
       expect(await put(policies)).toMatchObject(taken);
       expect(await get(port, '/a.png')).toBe(answer);
       expect(await held()).toEqual(await file());
+    }
+  });
+
+  it('to another pool go and come back without a reload; to the default pool they need no other', async () => {
+    const byDefault = aPolicy(2, {
+      action: 'REDIRECT_TO_POOL',
+      redirectPoolId: id('p', 1),
+      rules: [aRule(2, { compareType: 'STARTS_WITH', value: '/a' })],
+    });
+    await putAlone([]);
+    const taken = { change: 'runtime', refused: [] };
+    expect(await putAlone([byDefault, rejecting(3, '/a')])).toMatchObject(taken);
+    expect([await get(port, '/a.png'), await get(port, '/b.png')]).toEqual(['web', 'web']);
+    expect(await putAlone([toImages(1, '.png')])).toMatchObject({ change: 'reload', refused: [] });
+    for (const [policies, answer] of [
+      [[], 'web'],
+      [[toImages(1, '.png')], 'images'],
+      [[rejecting(2, '/a')], '403'],
+      [[byDefault, toImages(1, '.png')], 'web'],
+    ] as const) {
+      expect(await putAlone(policies)).toMatchObject(taken);
+      expect(await get(port, '/a.png')).toBe(answer);
     }
   });
 

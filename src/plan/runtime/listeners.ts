@@ -1,3 +1,4 @@
+import { poolSwitch } from '../haproxy/l7.ts';
 import type { Abilities } from './abilities.ts';
 import type { Steps } from './steps.ts';
 
@@ -5,6 +6,12 @@ type Lines = readonly string[];
 
 /** Of the lines of a frontend, the one that a command can change. */
 export const isLimit = (line: string): boolean => line.startsWith('maxconn ');
+
+/** Where policies lead to no other pool any more, the rule that sends there chooses nothing and may stay. */
+export function withPoolSwitchOf(loaded: Lines, after: Lines): Lines {
+  const place = loaded.indexOf(poolSwitch);
+  return place < 0 || after.includes(poolSwitch) ? after : after.toSpliced(place, 0, poolSwitch);
+}
 
 const numberAfter = (keyword: string, lines: Lines): number =>
   Number(lines.find((line) => line.startsWith(`${keyword} `))?.slice(keyword.length));
