@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import type { WantedAmphora, WantedHealthMonitor, WantedListener, WantedPool } from '../wire/wanted.ts';
+import type {
+  WantedAmphora,
+  WantedHealthMonitor,
+  WantedListener,
+  WantedMember,
+  WantedPool,
+} from '../wire/wanted.ts';
 import {
   aBackendTls,
   aListener,
@@ -81,7 +87,7 @@ describe('members change by commands', () => {
     const added = aMember(3, { monitorPort: 8080, backup: true, enabled: false, address: '2001:db8::1' });
     expect(commands(tree({ ...checked, members: [] }), tree({ ...checked, members: [added] }))).toEqual([
       `add server ${backend}/${id('m', 3)} [2001:db8::1]:80 weight 1 send-proxy-v2 check inter 5s fall 3 rise 2` +
-        ' addr [2001:db8::1] port 8080 backup',
+        ' port 8080 backup',
       `enable health ${backend}/${id('m', 3)}`,
     ]);
   });
@@ -282,6 +288,71 @@ describe('what went comes back as HAProxy still has it', () => {
   });
 });
 
+describe('checks go elsewhere', () => {
+  const [server, healthMonitor] = [`set server ${backend}/${id('m', 1)}`, aMonitor()];
+  const asked = (member: Partial<WantedMember>, pool: Partial<WantedPool> = {}) =>
+    tree({ ...pool, healthMonitor, members: [aMember(1, member)] });
+
+  it('and back to where the traffic goes, wherever that is then', () => {
+    const elsewhere = asked({ monitorAddress: '2001:db8::9', monitorPort: 8080 });
+    expect(series([asked({}), elsewhere, asked({ monitorPort: 81 }), asked({ port: 82 })])).toEqual([
+      [`${server} check-addr 2001:db8::9 port 8080`],
+      [`${server} check-addr 0.0.0.0 port 81`],
+      [`${server} check-port 0`, `${server} addr 10.0.0.2 port 82`],
+    ]);
+    const other = asked({ monitorAddress: '10.9.9.9' });
+    expect(series([elsewhere, other, asked({})])).toEqual([
+      [`${server} check-addr 10.9.9.9 port 0`],
+      [`${server} check-addr 0.0.0.0 port 0`],
+    ]);
+  });
+
+  it('with the member that moves, at a port of their own', () => {
+    const moved = asked({ address: '10.0.0.9', monitorPort: 81 });
+    expect(series([asked({ monitorPort: 81 }), moved])).toEqual([[`${server} addr 10.0.0.9 port 80`]]);
+  });
+
+  it('from 3.4 on without a reload only to another port', () => {
+    const [own, port, address] = [
+      asked({}),
+      asked({ monitorPort: 81 }),
+      asked({ monitorAddress: '10.9.9.9' }),
+    ];
+    expect(commands(own, port, undefined, '3.4.0')).toEqual([`${server} check-port 81`]);
+    for (const [before, after] of [
+      [port, address],
+      [address, own],
+    ] as const) {
+      expect(change(before, after, undefined, '3.4.0')).toMatchObject({
+        kind: 'reload',
+        why: expect.stringMatching(/^address of the checks/),
+      });
+    }
+  });
+
+  it('by a reload when they would have to begin or cease to speak PROXY or TLS', () => {
+    for (const pool of [{ protocol: 'PROXY' }, { tls: aBackendTls() }] as const) {
+      const [own, other, third] = [{}, { monitorPort: 81 }, { monitorPort: 82 }].map((one) =>
+        asked(one, pool),
+      );
+      const reload = expect.stringMatching(/^encryption or PROXY header of the checks of /);
+      expect(series([own!, other!])).toEqual([reload]);
+      expect(series([other!, own!])).toEqual([reload]);
+      expect(series([other!, third!])).toEqual([[`${server} check-port 82`]]);
+    }
+  });
+
+  it('of a member that is added: without TLS and PROXY, which those to its own port have', () => {
+    const pool = { tls: aBackendTls(), protocol: 'PROXY' } as const;
+    const added = (member: Partial<WantedMember>) => {
+      const both = tree({ ...pool, healthMonitor, members: [aMember(1), aMember(2, member)] });
+      return (series([asked({}, pool), both])[0] as string[])[0];
+    };
+    expect(added({})).toMatch(/ ssl .* send-proxy .* check-ssl check-send-proxy/);
+    expect(added({ monitorPort: 81 })).not.toMatch(/check-/);
+  });
+});
+
 describe('a monitor is switched off and on', () => {
   const monitor = aMonitor({ type: 'HTTP', fall: 2 });
   const checked = (members = [aMember(1)], changes: Partial<WantedHealthMonitor> = {}) =>
@@ -300,10 +371,20 @@ describe('a monitor is switched off and on', () => {
     const two = [aMember(1), aMember(2)];
     expect(series([checked(), unchecked(), unchecked(two), checked(two)]).slice(1)).toEqual([
       [
-        `add server ${server(2)} 10.0.0.3:80 weight 1 send-proxy check inter 5s fall 2 rise 3`,
+        `add server ${server(2)} 10.0.0.3:80 weight 1 send-proxy check inter 5s fall 2 rise 3 check-send-proxy`,
         `enable server ${server(2)}`,
       ],
       [`enable health ${server(1)}`, `enable health ${server(2)}`],
+    ]);
+  });
+
+  it('at other ports, where its checks do not speak PROXY or TLS by themselves', () => {
+    const plain = (members: WantedMember[]) => tree({ healthMonitor: monitor, members });
+    const asleep = (members: WantedMember[]) => tree({ members });
+    const at = (monitorPort: number) => [aMember(1, { monitorPort })];
+    expect(series([plain(at(8080)), asleep(at(8081)), plain(at(8081))])[1]).toEqual([
+      `enable health ${server(1)}`,
+      `set server ${server(1)} check-port 8081`,
     ]);
   });
 
@@ -315,7 +396,9 @@ describe('a monitor is switched off and on', () => {
     expect(series([checked(elsewhere), unchecked(elsewhere), checked(elsewhere)])[1]).toEqual([
       `enable health ${server(1)}`,
     ]);
-    expect(series([checked(), unchecked(elsewhere), checked(elsewhere)])[1]).toMatch(/^options of server/);
+    expect(series([checked(), unchecked(elsewhere), checked(elsewhere)])[1]).toMatch(
+      /^encryption or PROXY header of the checks/,
+    );
     expect(series([checked([aMember(1)], { fall: 1 }), unchecked()])).toEqual([
       'a monitor that takes members out at the first failure',
     ]);

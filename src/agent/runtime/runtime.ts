@@ -1,5 +1,6 @@
 import { ticketKeysFile } from '../../plan/haproxy/tls.ts';
 import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
+import { isSameTarget } from '../../plan/runtime/checks.ts';
 import { later, removal, type Server } from '../../plan/runtime/servers.ts';
 import type { Command, LimitChange, Replacement } from '../../plan/runtime/steps.ts';
 import { ask } from '../haproxy/socket.ts';
@@ -123,6 +124,11 @@ export function parseServers(state: string): RunningServer[] {
         weight: number(7),
         maint: (number(6) & forcedMaint) !== 0,
         checked: (number(13) & checkEnabled) !== 0,
+        // An address that was taken away is written as none, one that never was as a dash.
+        checks: {
+          address: ['-', '0.0.0.0'].includes(cells[22] ?? '-') ? undefined : cells[22],
+          port: number(21) || undefined,
+        },
         down: number(5) === 0,
       };
     });
@@ -131,13 +137,10 @@ export function parseServers(state: string): RunningServer[] {
 const forcedMaint = 0x01;
 const checkEnabled = 0x04;
 
-const canonical = (address: string): string =>
-  address.includes(':') ? new URL(`http://[${address}]`).hostname : address;
-
 const isSame = (one: RunningServer, other: Server): boolean =>
   !(one.down && !one.checked && !one.maint) &&
-  one.port === other.port &&
+  isSameTarget(one, other) &&
   one.weight === other.weight &&
   one.maint === other.maint &&
   one.checked === other.checked &&
-  canonical(one.address) === canonical(other.address);
+  (!one.checked || isSameTarget(one.checks, other.checks));

@@ -73,13 +73,16 @@ function serverLine(
   id: number | undefined,
   versions: string,
 ): string {
-  const monitor =
-    checked && (member.monitorAddress !== null || member.monitorPort !== null)
-      ? ` addr ${address(member.monitorAddress ?? member.address)} port ${member.monitorPort ?? member.port}`
-      : '';
+  // What is not said follows the member.
+  const { monitorAddress, monitorPort } = member;
+  // What is not said follows the member.
+  const monitor = [
+    ...(monitorAddress === null ? [] : [` addr ${address(monitorAddress)}`]),
+    ...(monitorPort === null ? [] : [` port ${monitorPort}`]),
+  ].join('');
   return (
     `server ${word(member.id)} ${address(member.address)}:${member.port} weight ${member.weight}` +
-    `${id === undefined ? '' : ` id ${id}`}${monitor}` +
+    `${id === undefined ? '' : ` id ${id}`}${checked ? monitor : ''}` +
     `${cookie ? ` cookie ${word(member.id)}` : ''}${member.backup ? ' backup' : ''}` +
     `${versions}${member.enabled ? '' : ' disabled'}`
   );

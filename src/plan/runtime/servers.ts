@@ -1,5 +1,15 @@
 import type { Abilities } from './abilities.ts';
-import { hasChecks, refuseIfOneFailureCounts } from './checks.ts';
+import {
+  type CheckTarget,
+  checking,
+  checkTarget,
+  checksElsewhere,
+  hasChecks,
+  isSameTarget,
+  ofChecks,
+  refuseIfOneFailureCounts,
+  withoutCheckTarget,
+} from './checks.ts';
 import { type Command, NeedsReload, type Steps } from './steps.ts';
 
 /** A server as its line says and as `show servers state` tells it. */
@@ -12,12 +22,15 @@ export interface Server {
   /** Administratively down. */
   readonly maint: boolean;
   readonly checked: boolean;
+  readonly checks: CheckTarget;
 }
 
 interface ServerLine extends Server {
   /** As written: `address:port`. */
   readonly target: string;
-  /** What no command can change. */
+  /** All behind the weight, but whether it is disabled. */
+  readonly words: string;
+  /** Of them, what no command can change. */
   readonly options: string;
 }
 
@@ -25,13 +38,8 @@ const silent: readonly string[] = [];
 const addressTaken = ['IP changed', 'no need to change', 'port changed'];
 
 export function serversOf(lines: readonly string[]): readonly Server[] {
-  return [...serverLines(lines).values()].map(({ name, address, port, weight, maint, checked }) => ({
-    name,
-    address,
-    port,
-    weight,
-    maint,
-    checked,
+  return [...serverLines(lines).values()].map(({ name, address, port, weight, maint, checked, checks }) => ({
+    ...{ name, address, port, weight, maint, checked, checks },
   }));
 }
 
@@ -55,8 +63,6 @@ export function serverChanges(
   if (wasChecked && !isChecked) refuseIfOneFailureCounts(loaded);
   const shared =
     loaded.find((line) => line.startsWith('default-server '))?.slice('default-server'.length) ?? '';
-  const options = ({ options: own }: ServerLine) =>
-    hasChecks(loaded) && !isChecked ? own.replace(monitorAddress, '') : own;
   const coming: Command[] = [];
   const changing: Command[] = [];
   const leaving: Command[] = [];
@@ -68,9 +74,14 @@ export function serverChanges(
       kinds.push('server added');
       continue;
     }
-    if (options(held.get(server.name) ?? was) !== server.options)
-      throw new NeedsReload(`options of server ${server.name}`);
+    const has = held.get(server.name) ?? was;
+    if (has.options !== server.options) throw new NeedsReload(`options of server ${server.name}`);
     if (wasChecked !== isChecked) changing.push(...checking(backend, server.name, isChecked));
+    if (isChecked && !isSameTarget(has.checks, server.checks)) {
+      const path = `${backend}/${server.name}`;
+      changing.push(checksElsewhere(path, has.checks, server.checks, shared, abilities));
+      kinds.push('monitor address changed');
+    }
     for (const [kind, command] of alterations(backend, was, server)) {
       changing.push(command);
       kinds.push(kind);
@@ -83,18 +94,6 @@ export function serverChanges(
   }
   if (wasChecked !== isChecked && old.size > 0) kinds.push(isChecked ? 'monitor on' : 'monitor off');
   return kinds.length === 0 ? undefined : { coming, changing, leaving, kinds };
-}
-
-const monitorAddress = / addr \S+ port \d+/;
-
-/** A server that failed its checks is up when nobody checks it. */
-function checking(backend: string, server: string, on: boolean): Command[] {
-  const path = `${backend}/${server}`;
-  if (on) return [{ text: `enable health ${path}`, says: silent }];
-  return [
-    { text: `disable health ${path}`, says: silent },
-    { text: `set server ${path} health up`, says: silent },
-  ];
 }
 
 export const withoutServers = (lines: readonly string[]): string[] =>
@@ -128,7 +127,7 @@ export function withServersOf(loaded: readonly string[], after: readonly string[
       .filter((line) => line.startsWith('server '))
       .map((line) => {
         const [server] = serverLines([line]).values();
-        const own = held.get(server?.name ?? '')?.options;
+        const own = held.get(server?.name ?? '')?.words;
         return own === undefined || server === undefined
           ? line
           : `server ${server.name} ${server.target} weight ${server.weight}${own}`;
@@ -157,7 +156,7 @@ function addition(
   shared: string,
   { serversWithCookie }: Abilities,
 ): Command[] {
-  const words = `${shared}${server.options}`;
+  const words = `${shared}${server.words}${ofChecks(shared, server.checks)}`;
   if (!serversWithCookie && / cookie /.test(server.options))
     throw new NeedsReload('a server added to cookie persistence');
   // Quotes mean something else on the socket.
@@ -203,16 +202,11 @@ function serverLines(lines: readonly string[]): Map<string, ServerLine> {
     if (!line.startsWith('server ')) continue;
     const found = /^server (\S+) (\[?([^\s\]]+)\]?:(\d+)) weight (\d+)((?: .*?)??)( disabled)?$/.exec(line);
     if (found === null) throw new NeedsReload('a server that is written otherwise');
-    const [, name = '', target = '', address = '', port, weight, options = '', disabled] = found;
+    const [, name = '', target = '', address = '', port, weight, words = '', disabled] = found;
     servers.set(name, {
-      name,
-      target,
-      address,
-      port: Number(port),
-      weight: Number(weight),
-      options,
-      maint: disabled !== undefined,
-      checked,
+      ...{ name, target, address, port: Number(port), weight: Number(weight) },
+      ...{ words, options: withoutCheckTarget(words), maint: disabled !== undefined, checked },
+      checks: checkTarget(words),
     });
   }
   return servers;
