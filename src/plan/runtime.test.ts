@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import type {
+  CertificatePem,
   WantedAmphora,
   WantedHealthMonitor,
   WantedListener,
@@ -9,6 +10,7 @@ import type {
 } from '../wire/wanted.ts';
 import {
   aBackendTls,
+  aCertificate,
   aListener,
   aMember,
   aMonitor,
@@ -285,6 +287,48 @@ describe('what went comes back as HAProxy still has it', () => {
       'del ssl crt-list',
       'del ssl cert',
     ]);
+  });
+});
+
+describe('the clients of a listener', () => {
+  const [one, other, third] = ['a', 'b', 'c'].map((name) => {
+    const { name: path, pem } = aCertificate(`${name}.example.com`);
+    return { name: path, pem };
+  }) as [CertificatePem, CertificatePem, CertificatePem];
+  const listed = (certificates: readonly CertificatePem[], clientCaPem: string, clientCrlPem: string) =>
+    tree(
+      { members: [] },
+      {
+        protocol: 'TERMINATED_HTTPS',
+        tls: aTls(certificates, { clientAuthentication: 'MANDATORY', clientCaPem, clientCrlPem }),
+      },
+    );
+  const path = (file: string) => `listeners/${id('l', 1)}.${file}.pem`;
+  const heads = (before: WantedAmphora, after: WantedAmphora) =>
+    commands(before, after).map((text) => text.split(' <<')[0]);
+
+  it('get another authority and list of the revoked without a reload, after the certificate: first who is revoked', () => {
+    expect(heads(listed([one], 'old', 'nobody'), listed([other], 'new', 'bob'))).toEqual([
+      `show ssl cert ${path('default')}`,
+      `set ssl cert ${path('default')}`,
+      `commit ssl cert ${path('default')}`,
+      `set ssl crl-file ${path('crl')}`,
+      `commit ssl crl-file ${path('crl')}`,
+      `set ssl ca-file ${path('ca')}`,
+      `commit ssl ca-file ${path('ca')}`,
+    ]);
+  });
+
+  it('or by a reload where HAProxy would then show another of two certificates of one name', () => {
+    const twin = aCertificate('b.example.com');
+    const [before, after] = ['old', 'new'].map((ca) => listed([one, other, twin], ca, '')) as [
+      WantedAmphora,
+      WantedAmphora,
+    ];
+    expect(change(before, after)).toEqual({ kind: 'reload', why: 'the places of certificates of one name' });
+    expect(change(listed([one, third], 'old', ''), listed([one, third], 'new', ''))).toMatchObject({
+      why: 'client CA replaced',
+    });
   });
 });
 

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { aCertificate, aListener, aTls, aWanted } from '../../plan/haproxy/wanted.fixture.ts';
+import { aCertificate, aListener, aTls, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
 import type { CertificatePem } from '../../wire/wanted.ts';
 import { AgentUnderTest, freePort } from '../agent.fixture.ts';
 import { ask } from '../haproxy/socket.ts';
@@ -58,19 +58,26 @@ async function held(): Promise<{ path: string; holds: string[]; file: string[] }
   return compared;
 }
 
+const isLost = async (): Promise<boolean> => {
+  const path = `listeners/${id('l', 1)}.default.pem`;
+  return (await ask(join(agent.run, 'haproxy/stats.sock'), `show ssl cert ${path}`)).includes('Unused');
+};
+
 describe('after each change of TLS', () => {
   it('HAProxy holds the certificates, lists and authorities that a restart would load', async () => {
-    const series: [CertificatePem[], number, string][] = [
-      [[first], 0, 'start'],
-      [[first, second], 0, 'runtime'],
-      [[third, second], 0, 'runtime'],
-      // HAProxy 2.6 crashes when it gets this at run time after a certificate was replaced.
-      [[third, second], 1, 'reload'],
-      [[third], 1, 'runtime'],
-      [[second, first, third], 1, 'runtime'],
-      [[second], 0, 'reload'],
+    const series: [CertificatePem[], number][] = [
+      [[first], 0],
+      [[first, second], 0],
+      [[third, second], 0],
+      [[third, second], 1],
+      [[third], 1],
+      [[second, first, third], 1],
+      [[second], 0],
     ];
-    for (const [n, [certificates, authority, change]] of series.entries()) {
+    for (const [n, [certificates, authority]] of series.entries()) {
+      // The default is replaced after the authority was, of which some versions lose it.
+      const lost = n === 5 && (await isLost());
+      const change = n === 0 ? 'start' : lost ? 'reload' : 'runtime';
       const clientCaPem = authorities[authority] ?? null;
       const tls = aTls(certificates, { clientAuthentication: 'OPTIONAL', clientCaPem });
       const listener = aListener(1, { protocol: 'TERMINATED_HTTPS', port, tls, connectionLimit: 100 });

@@ -31,10 +31,11 @@ export async function takeAtRuntime(
       await changeLimit(socket, step);
       continue;
     }
-    const { line, says } = step;
+    const { line, says, unless } = step;
     const answer = await ask(socket, line);
     const lines = answer.split('\n').filter((said) => said !== '');
     const wrong = lines.find((said) => !says.some((part) => said.includes(part)));
+    if (unless !== undefined && answer.includes(unless.said)) throw new RuntimeRefusal(unless.why);
     // A key or a certificate may stand in the line: only its first words are repeated.
     if (wrong !== undefined) throw new RuntimeRefusal(`${line.split(' ', 3).join(' ')}: ${wrong}`);
     if (line.startsWith('del backend ') && isLater(answer)) waiting.push(line);
@@ -66,7 +67,7 @@ const isLater = (answer: string): boolean => later.some((said) => answer.include
 /** Commands to servers go many in a line, whose answers are one text; what they have done is read back anyway. */
 function* linesOf(
   commands: readonly (Command | Replacement | LimitChange)[],
-): Generator<{ line: string; says: readonly string[] } | Replacement | LimitChange> {
+): Generator<(Omit<Command, 'text'> & { line: string }) | Replacement | LimitChange> {
   let texts: string[] = [];
   let says = new Set<string>();
   const joined = () => ({ line: texts.join(';'), says: [...says] });
@@ -77,7 +78,7 @@ function* linesOf(
       [texts, says] = [[], new Set()];
     }
     if (!joins) {
-      yield 'text' in command ? { line: command.text, says: command.says } : command;
+      yield 'text' in command ? { ...command, line: command.text } : command;
       continue;
     }
     texts.push(command.text);

@@ -26,6 +26,16 @@ export function refuseIfPlacesMatter(before: List, after: List): void {
   }
 }
 
+/**
+ * All certificates of a list are placed anew, in an order of HAProxy's, when clients get another authority. Throws
+ * `NeedsReload` when their places matter.
+ */
+export function refuseIfNamesAreShared(all: List): void {
+  if ([...byName(all).values()].some((entries) => entries.trim().includes(' '))) {
+    throw new NeedsReload('the places of certificates of one name');
+  }
+}
+
 /** Those of each name and kind of key, in order: of two kinds HAProxy shows what the client understands. */
 function byName({ list, files }: List): Map<string, string> {
   const names = new Map<string, string>();

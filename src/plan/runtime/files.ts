@@ -1,10 +1,12 @@
-import { refuseIfPlacesMatter } from './certificate-places.ts';
+import { refuseIfNamesAreShared, refuseIfPlacesMatter } from './certificate-places.ts';
 import { type Command, NeedsReload, type Steps } from './steps.ts';
 
 type Files = ReadonlyMap<string, string>;
 
 /** HAProxy takes a payload that fits its buffer of 16 KiB. */
 const longestPayload = 15_000;
+
+const byDefault = '.default.pem';
 
 const kindOf = (path: string): 'cert' | 'ca-file' | 'crl-file' | undefined => {
   if (path.endsWith('.ca.pem')) return 'ca-file';
@@ -19,6 +21,9 @@ const kindOf = (path: string): 'cert' | 'ca-file' | 'crl-file' | undefined => {
 export function certificateChanges(before: Files, after: Files, closed: readonly string[]): Steps {
   const coming: Command[] = [];
   const changing: Command[] = [];
+  // After the certificates, and who is revoked before who is trusted: nobody comes in who is never to.
+  const lists: Command[] = [];
+  const authorities: Command[] = [];
   const leaving: Command[] = [];
   const kinds: string[] = [];
   for (const [path, content] of after) {
@@ -32,14 +37,20 @@ export function certificateChanges(before: Files, after: Files, closed: readonly
       if (was === undefined && kind === 'cert') {
         coming.push({ text: `new ssl cert ${path}`, says: ['New empty certificate store'] });
       }
-      // HAProxy 2.6 says Success, but servers without a certificate of their own go on with the old one; and it
-      // crashes when the authority of clients is replaced after a certificate of that listener was.
+      // HAProxy says Success, but servers without a certificate of their own go on with the old one.
       if (was !== undefined && kind !== 'cert') {
-        throw new NeedsReload(`the authority of ${path.startsWith('pools/') ? 'members' : 'clients'}`);
+        if (path.startsWith('pools/')) throw new NeedsReload('the authority of members');
+        const list = entries(after.get(path.replace(/\.(ca|crl)\.pem$/, '.crt-list')) ?? '');
+        refuseIfNamesAreShared({ list, files: after });
+      }
+      if (was !== undefined && path.endsWith(byDefault) && before.has(path.replace(byDefault, '.ca.pem'))) {
+        changing.push(inUse(path));
       }
       // A certificate that comes must be whole before a list can name it.
-      (was === undefined ? coming : changing).push(...replacement(kind, path, content));
-      kinds.push(was === undefined ? 'certificate added' : `${kind} replaced`);
+      const steps =
+        was === undefined ? coming : { cert: changing, 'crl-file': lists, 'ca-file': authorities }[kind];
+      steps.push(...replacement(kind, path, content));
+      kinds.push(was === undefined ? 'certificate added' : `${names[kind]} replaced`);
     } else if (path.endsWith('.crt-list') && was !== undefined) {
       const [old, now] = [entries(was), entries(content)];
       // Only its first entry, the default, has a place; it keeps its name.
@@ -63,8 +74,24 @@ export function certificateChanges(before: Files, after: Files, closed: readonly
     if (held.has(path)) continue;
     leaving.push({ text: `del ssl cert ${path}`, says: ['deleted!'] });
   }
-  return { coming, changing, leaving, kinds };
+  return { coming, changing: [...changing, ...lists, ...authorities], leaving, kinds };
 }
+
+const names = { cert: 'cert', 'ca-file': 'client CA', 'crl-file': 'client CRL' } as const;
+
+/**
+ * Until 3.3 (repaired in 3.3-dev11, 7482b6ebf), HAProxy loses track of who uses the certificates of a listener when the
+ * authority or the list of its clients is replaced. To replace such a certificate says Success, but the old one is
+ * shown on, and the authority that is replaced next crashes it. Then HAProxy calls the certificate unused.
+ */
+const inUse = (path: string): Command => ({
+  text: `show ssl cert ${path}`,
+  says: [''],
+  unless: {
+    said: 'Status: Unused',
+    why: 'a certificate that HAProxy has lost, for its clients got another CA or CRL',
+  },
+});
 
 /**
  * Certificates that HAProxy does not let go of, though nothing needs them: in the list of a listener that it has closed,

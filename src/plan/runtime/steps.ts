@@ -2,6 +2,8 @@
 export interface Command {
   readonly text: string;
   readonly says: readonly string[];
+  /** What is no success whatever else is said, and what that means. */
+  readonly unless?: { readonly said: string; readonly why: string };
 }
 
 /** The whole content of a map, which takes the place of the one before at one stroke. */
