@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createAuthority, issueAmphora, issueController } from '../pki/ca.ts';
 import {
@@ -57,6 +58,15 @@ const https = (other: number, changes: Partial<WantedListener> = {}) =>
   });
 const serving = (generation = 1, listeners = [http()]) =>
   aWanted({ generation, listeners, pools: [thePool()] });
+
+/** The name of the certificate that a client is shown who asks for this one. */
+async function nameShown(other: number, servername: string): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port: other, servername, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const { subject } = socket.getPeerCertificate();
+  socket.destroy();
+  return String(subject.CN);
+}
 
 describe('an agent', () => {
   it('carries what it is told, says so in heartbeats, and does nothing when it is told again', async () => {
@@ -151,6 +161,37 @@ describe('an agent', () => {
     expect(outcome.refused.map((one) => one.id)).toEqual([id('l', 2)]);
     expect(await get(other, '/', true)).toBe('one');
     expect(await get(port)).toBe('one');
+  });
+
+  it('goes on with the certificates it has when it gets a broken one beside them, in a change that is a reload', async () => {
+    const other = await freePort();
+    const second = aCertificate('second.example.com');
+    await agent.put(serving(1, [http(), https(other, { tls: aTls([certificate, second], { alpn: [] }) })]));
+    const broken = aTls([certificate, second, { name: '0'.repeat(64), pem: 'nonsense' }], { alpn: [] });
+    const outcome = await agent.put(
+      serving(2, [http({ timeoutClientData: 9000 }), https(other, { timeoutClientData: 9000, tls: broken })]),
+    );
+    expect(outcome.change).toBe('reload');
+    expect(outcome.refused).toEqual([{ id: id('l', 2), reason: expect.stringContaining('HAProxy:') }]);
+    expect(await get(other, '/', true)).toBe('one');
+    const { memory } = await agent.status();
+    expect(
+      memory.haproxy.filter(({ role }) => role === 'worker').map(({ generation }) => generation),
+    ).toEqual([0]);
+  });
+
+  it('loads after a reload all that the check left out', async () => {
+    const other = await freePort();
+    const second = aCertificate('second.example.com');
+    const both = (timeoutClientData: number) =>
+      https(other, { timeoutClientData, tls: aTls([certificate, second], { alpn: [] }) });
+    await agent.put(serving(1, [both(8000)]));
+    expect((await agent.put(serving(2, [both(9000)]))).change).toBe('reload');
+    expect(await nameShown(other, 'second.example.com')).toBe('second.example.com');
+    expect(await get(other, '/', true)).toBe('one');
+    const version = join(agent.run, 'haproxy/current');
+    const list = await readFile(join(version, `listeners/${id('l', 2)}.crt-list`), 'utf8');
+    expect(list.trim().split('\n')).toHaveLength(2);
   });
 
   it('goes on with the certificates it has when the key manager gives none any more, and says so', async () => {

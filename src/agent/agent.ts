@@ -93,9 +93,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const workers = live.filter(({ pid }) => !haproxy.loads(pid));
       const answers = new Map<number, readonly StatRow[]>();
       for (const [age, { pid }] of workers.entries()) {
-        const question = `@!${pid} show stat`;
+        // Of an old worker only what its frontends count is of interest: -1 for any of them, 1 for frontends.
         const asked =
-          age === 0 ? ask(paths.masterSocket, question) : ask(paths.masterSocket, question, workerAnswersMs);
+          age === 0
+            ? ask(paths.masterSocket, `@!${pid} show stat`)
+            : ask(paths.masterSocket, `@!${pid} show stat -1 1 -1`, workerAnswersMs);
         const text = await asked.catch(() => '');
         if (text.startsWith('#'))
           answers.set(

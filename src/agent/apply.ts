@@ -143,7 +143,9 @@ export function applier(options: ApplierOptions) {
   }
 
   async function saveServerState(next: WantedAmphora): Promise<void> {
-    const state = haproxy.alive() ? await ask(paths.statsSocket, 'show servers state').catch(() => '') : '';
+    const checked = next.pools.some(({ healthMonitor }) => healthMonitor !== null);
+    const state =
+      checked && haproxy.alive() ? await ask(paths.statsSocket, 'show servers state').catch(() => '') : '';
     await writeFile(paths.serverState, stillTrue(state || '1', applied?.carried, next), { mode: 0o600 });
   }
 
@@ -177,13 +179,16 @@ export function applier(options: ApplierOptions) {
     }
     await haproxy.settled(bounds.maxReloads);
     const change = haproxy.alive() ? 'reload' : 'start';
+    const served =
+      running !== undefined && (await files.running()) === files.fingerprint(running) ? running : undefined;
     await options.peak.during(async () => {
-      const version = await files.write(text);
+      // What starts shows by itself what it does not take, and nobody is served meanwhile.
+      const version = change === 'start' ? await files.write(text) : await files.writeChecked(text, served);
       await options.beforeChange();
       await saveServerState(tree);
       changer.forget();
       await files.adopt(version, fingerprint, () =>
-        change === 'reload' ? haproxy.reload(bounds.maxconn) : haproxy.start(),
+        change === 'reload' ? haproxy.reload(bounds.maxconn, bounds.maxReloads) : haproxy.start(),
       );
     });
     return { change, why, made: full };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { aCertificate, aTls } from '../../src/plan/haproxy/wanted.fixture.ts';
 import {
+  bigConfiguration,
   fullOfSlowReaders,
   fullTwice,
   heldByThree,
@@ -63,6 +65,15 @@ describe('an amphora of 256 MiB is never out of memory', () => {
     const measured = await fullTwice(limitBytes, 2500);
     survives(measured);
     expect(measured.connections).toBeGreaterThan(790);
+  });
+});
+
+describe('a reload of a big configuration', () => {
+  it('takes hardly more memory than there was before it, with as many old workers as may live', async () => {
+    const tls = aTls([aCertificate('www.example.com')], { alpn: [] });
+    const measured = await bigConfiguration(1024 ** 3, tls, 10_000);
+    expect(measured).toMatchObject({ oomKills: 0, serves: true, connections: 4 });
+    expect(measured.lastReloadPeakBytes).toBeLessThan(1.15 * measured.steadyBytes);
   });
 });
 

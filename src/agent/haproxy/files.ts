@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { link, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { RenderedHaproxy } from '../../plan/haproxy/render.ts';
+import { toCheck } from '../../plan/haproxy/to-check.ts';
 import { writeWhole } from '../../platform/files.ts';
 import { tryRun } from '../../platform/run.ts';
 import type { AgentPaths } from '../paths.ts';
@@ -29,6 +30,28 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
     await rename(beside, paths.current);
   }
 
+  async function newVersion(): Promise<string> {
+    return String(Math.max(0, ...(await numbers())) + 1);
+  }
+
+  /** Writes text and files; those that `serving` has as well are linked. */
+  async function put(
+    version: string,
+    { text, files }: Pick<RenderedHaproxy, 'text' | 'files'>,
+    serving?: RenderedHaproxy,
+  ): Promise<void> {
+    const folder = directory(version);
+    for (const path of new Set(['.', ...[...files.keys()].map(dirname)]))
+      await mkdir(join(folder, path), { recursive: true, mode: 0o700 });
+    await Promise.all(
+      [...files, ['haproxy.cfg', text] as const].map(([path, content]) =>
+        serving?.files.get(path) === content
+          ? link(join(paths.current, path), join(folder, path))
+          : writeFile(join(folder, path), content, { mode: 0o600 }),
+      ),
+    );
+  }
+
   return {
     fingerprint({ text, files }: RenderedHaproxy): string {
       return createHash('sha256')
@@ -46,24 +69,21 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
     },
 
     /**
-     * Writes a version and has HAProxy check it. Throws, with nothing changed.
-     *
-     * `serving`: what the current version says, when HAProxy takes the difference over its socket. There it parses
-     * every part of it anew, and what it refuses comes here again to be checked. Files that stay are linked.
+     * Writes a version. `serving`: what the current one says; files that stay are linked. HAProxy is not asked: it takes
+     * the difference over its socket, where it parses every part anew, or starts with it.
      */
     async write(rendered: RenderedHaproxy, serving?: RenderedHaproxy): Promise<string> {
-      const version = String(Math.max(0, ...(await numbers())) + 1);
+      const version = await newVersion();
+      await put(version, rendered, serving);
+      return version;
+    },
+
+    /** Writes a version for a reload, after HAProxy has checked what it does not serve yet. Throws, with nothing changed. */
+    async writeChecked(rendered: RenderedHaproxy, serving?: RenderedHaproxy): Promise<string> {
+      const checked = serving === undefined ? rendered : toCheck(rendered, serving);
+      const version = await newVersion();
       const folder = directory(version);
-      const folders = new Set([...rendered.files.keys()].map((path) => join(folder, dirname(path))));
-      for (const path of [folder, ...folders]) await mkdir(path, { recursive: true, mode: 0o700 });
-      await Promise.all(
-        [...rendered.files, ['haproxy.cfg', rendered.text] as const].map(([path, content]) =>
-          serving?.files.get(path) === content
-            ? link(join(paths.current, path), join(folder, path))
-            : writeFile(join(folder, path), content, { mode: 0o600 }),
-        ),
-      );
-      if (serving !== undefined) return version;
+      await put(version, checked, serving);
       const check = await tryRun([
         haproxy,
         '-c',
@@ -74,9 +94,15 @@ export function configurationFiles(paths: AgentPaths, haproxy: string) {
         '-f',
         paths.checkOverride,
       ]);
-      if (check.code === 0) return version;
-      await rm(folder, { recursive: true });
-      throw failureOf(check.stderr, 'HAProxy could not check its configuration');
+      if (check.code !== 0) {
+        await rm(folder, { recursive: true });
+        throw failureOf(check.stderr, 'HAProxy could not check its configuration');
+      }
+      const left = [...rendered.files].filter(([path, content]) => checked.files.get(path) !== content);
+      // None of these may be a link to what is served.
+      for (const [path] of left) await rm(join(folder, path));
+      await put(version, { text: rendered.text, files: new Map(left) });
+      return version;
     },
 
     /**

@@ -171,18 +171,23 @@ export function haproxyProcess(paths: AgentPaths, haproxy: string, onDeath: () =
     /**
      * Has it load the current version. Throws `HaproxyRefusal`; the workers of before then go on, at last no more of
      * them than have `maxconn` connections together: the memory budget holds no more. The youngest always goes on.
+     *
+     * Who is too old for `maxReloads` would be ended once a new worker is there, and is ended before one loads: there is
+     * never memory for both to be found.
      */
-    async reload(maxconn: number): Promise<void> {
+    async reload(maxconn: number, maxReloads: number): Promise<void> {
       if ((await logSize()) > largestLogBytes) await truncate(paths.log);
       const offset = await logSize();
       const before = await state();
       if (pid === undefined || before === undefined) throw new Error('the master of HAProxy does not answer');
+      const [, ...old] = before.workers;
+      await Promise.all(old.filter(({ reloads }) => reloads >= maxReloads).map((eldest) => end(eldest.pid)));
       signal(pid, 'SIGUSR2');
       await ready(before, offset);
       let sum = 0;
-      for (const [age, old] of before.workers.entries()) {
-        sum += await connections(old.pid);
-        if (age > 0 && sum > maxconn) signal(old.pid, 'SIGTERM');
+      for (const [age, worker] of before.workers.entries()) {
+        sum += await connections(worker.pid);
+        if (age > 0 && sum > maxconn) signal(worker.pid, 'SIGTERM');
       }
     },
 
@@ -210,6 +215,15 @@ function signal(pid: number, name: NodeJS.Signals): void {
     process.kill(pid, name);
   } catch {
     // it has ended meanwhile
+  }
+}
+
+/** Ends a worker at once. */
+async function end(pid: number): Promise<void> {
+  signal(pid, 'SIGTERM');
+  for (let tries = 0; await isHaproxy(pid); tries += 1) {
+    if (tries === 200) signal(pid, 'SIGKILL');
+    await sleep(pollMs);
   }
 }
 
