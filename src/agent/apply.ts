@@ -126,7 +126,10 @@ export function applier(options: ApplierOptions) {
     const kept =
       maxconn === undefined ? [] : closedBeside(tree).map((closed) => demandOf({ ...tree, ...closed }));
     const demand = kept.reduce(sumOfDemands, demandOf(tree));
-    const made = memoryBudget({ ...machine, ...demand, reservedBytes, running: maxconn });
+    const made = memoryBudget({
+      ...{ ...machine, ...demand, reservedBytes },
+      ...{ version: options.version, running: maxconn },
+    });
     return {
       budget: made,
       rendered: renderHaproxy(tree, made, { ...paths, user: options.user }, abilities),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type BudgetInput, type ConnectionKind, memoryBudget, worstCaseBytes } from './memory-budget.ts';
+import { workerBytesOf } from './worker-memory.ts';
 
 const miB = 1024 * 1024;
 const giB = 1024 * miB;
@@ -10,9 +11,12 @@ function input(changes: Partial<BudgetInput> = {}): BudgetInput {
     limitBytes: giB,
     reservedBytes: 96 * miB,
     fileLimit: 1_048_576,
+    version: '2.6.12-1+deb12u4',
     threads: 1,
     certificates: 1,
     servers: 10,
+    tlsServers: 0,
+    ringWeight: 0,
     l7Rules: 0,
     stickEntries: 0,
     listeners: [{ id: 'l1', kind: 'terminated', connectionLimit: -1, binds: 1 }],
@@ -27,9 +31,12 @@ const anyInput: fc.Arbitrary<BudgetInput> = fc.record({
   ),
   reservedBytes: fc.integer({ min: 0, max: 128 }).map((n) => n * miB),
   fileLimit: fc.integer({ min: 1024, max: 4_000_000 }),
+  version: fc.constantFrom('2.6.12', '3.0.0', '3.2.0', '3.4.0-64a335366', 'unknown'),
   threads: fc.integer({ min: 1, max: 64 }),
   certificates: fc.integer({ min: 0, max: 2000 }),
   servers: fc.integer({ min: 0, max: 20_000 }),
+  tlsServers: fc.integer({ min: 0, max: 20_000 }),
+  ringWeight: fc.integer({ min: 0, max: 5_000_000 }),
   l7Rules: fc.integer({ min: 0, max: 5000 }),
   stickEntries: fc.integer({ min: 0, max: 1_000_000 }),
   listeners: fc.array(
@@ -116,6 +123,25 @@ describe('the memory budget', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  it('counts for a worker what was measured of its version and threads, at least', () => {
+    const empty = { certificates: 0, servers: 0, tlsServers: 0, ringWeight: 0, l7Rules: 0, stickEntries: 0 };
+    const measuredKiB = {
+      '2.6.12-1+deb12u4': { 1: 3921, 2: 4209, 8: 6233, 64: 22_449 },
+      '3.0.0': { 1: 4140, 2: 4398, 8: 5444, 64: 13_713 },
+      '3.2.0': { 1: 6200, 2: 6162, 8: 7358, 64: 15_536 },
+      '3.4.0-64a335366': { 1: 9470, 2: 9546, 8: 10_716, 64: 19_254 },
+    };
+    for (const [version, byThreads] of Object.entries(measuredKiB)) {
+      for (const [threads, measured] of Object.entries(byThreads)) {
+        const counted = workerBytesOf({ ...empty, version, threads: Number(threads) });
+        expect(counted).toBeGreaterThan(measured * 1024);
+        expect(workerBytesOf({ ...empty, version: 'unknown', threads: Number(threads) })).toBeGreaterThan(
+          measured * 1024,
+        );
+      }
+    }
   });
 
   it('says in a sentence what does not fit', () => {

@@ -1,3 +1,5 @@
+import { withRoom, type WorkerLoad, workerBytesOf } from './worker-memory.ts';
+
 /**
  * How many connections an amphora may hold, so that no legal configuration and no series of reloads can run it out
  * of memory. It depends on the amphora's limit and on what is wanted, never on memory that happens to be free:
@@ -13,15 +15,8 @@ const kiB = 1024;
 const miB = 1024 * kiB;
 
 /** Measured on HAProxy 2.6.12 with OpenSSL 3.0, rounded up. */
-const workerBaseBytes = 8 * miB;
-const certificateBytes = 21 * kiB;
-const serverBytes = 8 * kiB;
-/** A policy of two rules takes 4.4 KiB compiled; while its table is replaced there are two. */
-const ruleBytes = 8 * kiB;
 const slotBytes = 160;
 const cacheEntryBytes = 248;
-/** Of a stick table, with a key of 64 characters. */
-const stickEntryBytes = 256;
 
 /** Enough for TLS 1.2 clients without tickets; everyone else resumes by ticket and needs no cache. */
 const cacheSize = 20_000;
@@ -40,20 +35,13 @@ const connectionBytes = { plain: 64 * kiB, terminated: 96 * kiB, reencrypted: 13
 /** `terminated`: TLS from the client; `reencrypted`: TLS towards the members as well, or only there. */
 export type ConnectionKind = keyof typeof connectionBytes;
 
-export interface BudgetInput {
+export interface BudgetInput extends WorkerLoad {
   /** The amphora's own limit: cgroup limit or MemTotal, whichever is smaller. */
   readonly limitBytes: number;
   /** What is not HAProxy's: the agent beside it, and the operating system where there is one inside. */
   readonly reservedBytes: number;
   /** RLIMIT_NOFILE of HAProxy. */
   readonly fileLimit: number;
-  readonly threads: number;
-  readonly certificates: number;
-  /** Server lines: members times the listeners that use their pool. */
-  readonly servers: number;
-  readonly l7Rules: number;
-  /** Of all stick tables together. */
-  readonly stickEntries: number;
   readonly listeners: readonly {
     readonly id: string;
     readonly kind: ConnectionKind;
@@ -106,9 +94,6 @@ function maxReloadsFor(limitBytes: number): number {
   return giB < 32 ? 3 : 5;
 }
 
-/** In steps, so that the bound on connections does not move, and HAProxy reload, with every member or certificate. */
-const withRoom = (count: number, step: number): number => (Math.floor(count / step) + 1) * step;
-
 const roomFor = (connections: number): number =>
   Math.max(leastRoom, 2 ** (Math.floor(Math.log2(connections)) + 1));
 
@@ -119,13 +104,7 @@ export const tcpBytesOf = (limitBytes: number): number => Math.floor(limitBytes 
 export function memoryBudget(input: BudgetInput): MemoryBudget {
   const maxReloads = maxReloadsFor(input.limitBytes);
   const cacheBytes = cacheSize * cacheEntryBytes;
-  const fixedWorkerBytes =
-    workerBaseBytes +
-    input.threads * 64 * kiB +
-    withRoom(input.certificates, 32) * certificateBytes +
-    withRoom(input.servers, 256) * serverBytes +
-    withRoom(input.l7Rules, 64) * ruleBytes +
-    input.stickEntries * stickEntryBytes;
+  const fixedWorkerBytes = workerBytesOf(input);
   const perConnection = Math.max(
     connectionBytes.plain,
     ...input.listeners.map((listener) => connectionBytes[listener.kind]),

@@ -16,6 +16,7 @@ import {
 } from '../../src/plan/haproxy/wanted.fixture.ts';
 import { memoryBudget, worstCaseBytes } from '../../src/plan/memory-budget.ts';
 import type { WantedAmphora, WantedListener, WantedPool } from '../../src/wire/wanted.ts';
+import { haproxyVersion } from '../../src/agent/haproxy/version.ts';
 import { type Held, holdAnswers, slowReaders } from './connections.ts';
 import { type MemoryGroup, memoryGroup } from './memory-group.ts';
 import { type UpstreamPolicy, upstreamAmphora } from './upstream.ts';
@@ -118,7 +119,13 @@ class Amphora {
 
   async measured(connections: number): Promise<Measured> {
     const { limitBytes } = this.group;
-    const machine = { reservedBytes: 96 * miB, fileLimit: 1_048_576, threads: availableParallelism() };
+    const version = await haproxyVersion('haproxy');
+    const machine = {
+      version,
+      reservedBytes: 96 * miB,
+      fileLimit: 1_048_576,
+      threads: availableParallelism(),
+    };
     const budget = memoryBudget({ limitBytes, ...machine, ...demandOf(this.#wanted) });
     return {
       limitBytes,

@@ -1,5 +1,6 @@
 import type { WantedAmphora, WantedListener, WantedPool } from '../../wire/wanted.ts';
 import type { BudgetInput, ConnectionKind } from '../memory-budget.ts';
+import type { WorkerLoad } from '../worker-memory.ts';
 import { hasStickTable, stickEntriesOf } from './stick-table.ts';
 
 /** The pools a listener sends to, default first, each once. Pools that are not in the tree are not there. */
@@ -20,7 +21,7 @@ export function poolsById(wanted: WantedAmphora): ReadonlyMap<string, WantedPool
 
 const countOf = (pem: string | null): number => pem?.split('-----BEGIN ').length ?? 0;
 
-export type Demand = Pick<BudgetInput, 'certificates' | 'servers' | 'l7Rules' | 'stickEntries' | 'listeners'>;
+export type Demand = Omit<WorkerLoad, 'version' | 'threads'> & Pick<BudgetInput, 'listeners'>;
 
 /** Of a tree, and what is kept beside it: listeners of that are closed. */
 export function sumOfDemands(tree: Demand, kept: Demand): Demand {
@@ -28,10 +29,14 @@ export function sumOfDemands(tree: Demand, kept: Demand): Demand {
     listeners: tree.listeners,
     certificates: tree.certificates + kept.certificates,
     servers: tree.servers + kept.servers,
+    tlsServers: tree.tlsServers + kept.tlsServers,
+    ringWeight: tree.ringWeight + kept.ringWeight,
     l7Rules: tree.l7Rules + kept.l7Rules,
     stickEntries: tree.stickEntries + kept.stickEntries,
   };
 }
+
+const membersOf = (pools: readonly WantedPool[]) => pools.flatMap(({ members }) => members);
 
 /** What a wanted tree asks of the memory budget. */
 export function demandOf(wanted: WantedAmphora): Demand {
@@ -49,7 +54,12 @@ export function demandOf(wanted: WantedAmphora): Demand {
   ];
   return {
     certificates: pems.reduce((sum, pem) => sum + countOf(pem), 0),
-    servers: backends.reduce((sum, pool) => sum + pool.members.length, 0),
+    servers: membersOf(backends).length,
+    tlsServers: membersOf(backends.filter(({ tls }) => tls !== null)).length,
+    ringWeight: membersOf(backends.filter(({ algorithm }) => algorithm === 'SOURCE_IP')).reduce(
+      (sum, { weight }) => sum + weight,
+      0,
+    ),
     l7Rules: wanted.listeners.flatMap(({ l7Policies }) => l7Policies.flatMap(({ rules }) => rules)).length,
     stickEntries: backends.filter(hasStickTable).length * stickEntriesOf(wanted),
     listeners: wanted.listeners.map((listener) => ({

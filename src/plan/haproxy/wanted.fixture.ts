@@ -183,6 +183,7 @@ export function render(
     reservedBytes: 96 * 1024 ** 2,
     fileLimit: 1_048_576,
     threads: 1,
+    version,
     ...demandOf(wanted),
   });
   const paths = {
