@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -20,12 +20,19 @@ const bin = join(import.meta.dirname, '../../bin/livia-agent.ts');
 export const authority = await createAuthority();
 const controller = await issueController(authority, { days: 1 });
 
+/** Outside the range of outgoing connections, of which one may have any port a moment later. */
 export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
+  for (;;) {
+    const server = createTcpServer().listen(randomInt(23_000, 32_000), '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch {
+      continue; // somebody has it
+    }
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    return port;
+  }
 }
 
 /** Waits for something to become so; the test's own time limit ends it. */

@@ -118,7 +118,7 @@ describe('any series of changes to members', () => {
             await start();
             try {
               const pool: Partial<WantedPool> = { algorithm, ...more };
-              await put([], pool);
+              expect(await put([], pool)).toMatchObject({ change: 'start', refused: [] });
               let [worker] = await workers();
               for (const [step, { members: wanted, reload }] of series.entries()) {
                 const members = wanted.map(({ n, ...changes }) => member(n, changes));
@@ -159,7 +159,7 @@ describe('any series of changes to members', () => {
             }
           },
         ),
-        { numRuns: 2 },
+        { numRuns: 2, endOnFailure: true },
       );
       await start();
     },
