@@ -222,7 +222,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 
   const memoryPercent = async () => ((await usedBytes()) / machine.limitBytes) * 100;
-  const metrics = await serveMetrics({ paths, memoryPercent, log });
+  const metrics = await serveMetrics({ paths, memoryPercent, leaves: apply.leaves, log });
   await Promise.all([apply.recall(), allowed.recall(), udp.recall()]);
   if (await haproxy.adopt()) {
     // The agent before us may have been killed while it held HAProxy back.

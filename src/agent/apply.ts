@@ -253,6 +253,7 @@ export function applier(options: ApplierOptions) {
     budget: (): MemoryBudget | undefined => budget,
     /** Whether HAProxy is to have a frontend or backend of this name; one that went may still be there. */
     carries: (proxy: string): boolean => proxies.has(proxy),
+    leaves: changer.leaves,
 
     /** Takes up what an agent before us has left. */
     async recall(): Promise<void> {

@@ -1,3 +1,4 @@
+import { serverName } from '../plan/haproxy/server-names.ts';
 import type { WantedAmphora, WantedListener, WantedPool } from '../wire/wanted.ts';
 
 export interface Held {
@@ -68,7 +69,7 @@ export function stillTrue(state: string, before: WantedAmphora | undefined, now:
   const membersOf = (tree: WantedAmphora | undefined) =>
     new Map<string, string>(
       tree?.pools.flatMap((pool) =>
-        pool.members.map((member) => [`${pool.id} ${member.id}`, JSON.stringify(member)] as const),
+        pool.members.map((member) => [`${pool.id} ${serverName(member)}`, JSON.stringify(member)] as const),
       ),
     );
   const [old, current] = [membersOf(before), membersOf(now)];

@@ -15,20 +15,25 @@ describe('a metric of HAProxy', () => {
       'haproxy_server_current_sessions{proxy="p1:l1",server="m1"} 2',
       'octavia_member_current_sessions{pool="p1:l1",member="m1"} 2',
     ],
+    [
+      'haproxy_server_status{proxy="p1:l1",server="m1:backup",state="UP"} 1',
+      'octavia_member_status{pool="p1:l1",member="m1",state="UP"} 1',
+    ],
     ['haproxy_process_requests_total 5', 'octavia_loadbalancer_requests_total 5'],
     ['haproxy_process_pool_used_bytes 5', 'octavia_memory_pool_used_bytes 5'],
     ['# TYPE haproxy_server_weight gauge', '# TYPE octavia_member_weight gauge'],
   ])('%s has the name that Octavia gives it', (own, wanted) => {
-    expect(translated(own)).toBe(wanted);
+    expect(translated(own, () => false)).toBe(wanted);
   });
 
   it.each([
     'haproxy_process_nbthread 2',
     'haproxy_frontend_status{proxy="prometheus-exporter",state="UP"} 1',
     'haproxy_server_status{proxy="prometheus-metrics",server="agent",state="UP"} 1',
+    'haproxy_server_status{proxy="p1:l1",server="m2",state="MAINT"} 1',
     '',
   ])('%s is not told', (line) => {
-    expect(translated(line)).toBeUndefined();
+    expect(translated(line, (_, server) => server === 'm2')).toBeUndefined();
   });
 });
 

@@ -3,6 +3,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createInterface } from 'node:readline';
 import { isInternal } from '../plan/haproxy/exporter.ts';
+import { memberOf } from '../plan/haproxy/server-names.ts';
 import type { Log } from '../platform/log.ts';
 import type { AgentPaths } from './paths.ts';
 
@@ -28,8 +29,11 @@ function nameOf(kind: string, rest: string): string | undefined {
   return ofLoadBalancer.has(rest) ? `octavia_loadbalancer_${rest}` : undefined;
 }
 
-/** One line of Prometheus' text format; undefined: it is not for users. */
-export function translated(line: string): string | undefined {
+/**
+ * One line of Prometheus' text format; undefined: it is not for users. `leaves`: whether a server is there only until its
+ * last connections have ended; its member may have another.
+ */
+export function translated(line: string, leaves: Leaves): string | undefined {
   const found = /^(# (?:HELP|TYPE) )?haproxy_(process|frontend|backend|server)_(\w+)(.*)$/.exec(line);
   if (found === null) return undefined;
   const [, head = '', kind = '', rest = '', tail = ''] = found;
@@ -39,23 +43,28 @@ export function translated(line: string): string | undefined {
   if (head !== '') return `${head}${name}${tail.replace(/^ # HELP \w+/, '')}`;
   const proxy = /^\{proxy="([^"]*)"/.exec(tail)?.[1];
   if (proxy !== undefined && isInternal(proxy)) return undefined;
+  const server = /,server="([^"]*)"/.exec(tail)?.[1];
+  if (proxy !== undefined && server !== undefined && leaves(proxy, server)) return undefined;
   const label = kind === 'frontend' ? 'listener' : 'pool';
-  return `${name}${tail.replace('{proxy=', `{${label}=`).replace(',server=', ',member=')}`;
+  return `${name}${tail.replace('{proxy=', `{${label}=`).replace(/,server="([^"]*)"/, (_, name: string) => `,member="${memberOf(name)}"`)}`;
 }
 
 function gauge(name: string, help: string, value: number): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value.toFixed(1)}\n`;
 }
 
+type Leaves = (proxy: string, server: string) => boolean;
+
 export interface MetricsOptions {
   readonly paths: AgentPaths;
   /** Of the amphora's memory limit, how much is in use. */
   readonly memoryPercent: () => Promise<number>;
+  readonly leaves: Leaves;
   readonly log: Log;
 }
 
 /** Listens for HAProxy, which passes scrapes on. Line by line: of ten thousand members there are many megabytes. */
-export async function serveMetrics({ paths, memoryPercent, log }: MetricsOptions): Promise<Server> {
+export async function serveMetrics({ paths, memoryPercent, leaves, log }: MetricsOptions): Promise<Server> {
   async function scrape(answer: ServerResponse): Promise<void> {
     const asked = request({ socketPath: paths.exporterSocket, path: '/metrics', timeout: 20_000 }).end();
     const [own] = (await once(asked, 'response')) as [IncomingMessage];
@@ -68,7 +77,7 @@ export async function serveMetrics({ paths, memoryPercent, log }: MetricsOptions
         const help = 'Load balancer CPU utilization (percentage).';
         answer.write(gauge('octavia_loadbalancer_cpu', help, 100 - Number(idle)));
       }
-      const said = translated(line);
+      const said = translated(line, leaves);
       if (said !== undefined && !answer.write(`${said}\n`)) await once(answer, 'drain');
     }
     answer.end();

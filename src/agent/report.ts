@@ -1,11 +1,15 @@
+import { memberOf } from '../plan/haproxy/server-names.ts';
 import type { ListenerReport, PoolReport, Report } from '../wire/report.ts';
 import type { StatRow } from './haproxy/socket.ts';
 import { countersFor, type Traffic } from './traffic.ts';
 
 type MemberState = PoolReport['members'][string];
 
-/** From the worst: a pool behind two listeners is checked twice, and the worse word counts. */
-const order: readonly MemberState[] = ['DOWN', 'MAINT', 'DRAIN', 'NO_CHECK', 'UP'];
+/**
+ * From the worst: a pool behind two listeners is checked twice, and the worse word counts. But a server at rest has none
+ * beside another of its member: it went when the member became a backup, or ceased to be one.
+ */
+const order: readonly MemberState[] = ['DOWN', 'DRAIN', 'NO_CHECK', 'UP', 'MAINT'];
 
 function memberState(row: StatRow): MemberState {
   if (row.status.startsWith('MAINT')) return 'MAINT';
@@ -52,8 +56,9 @@ export function buildReport(
       pool.up &&= row.status.startsWith('UP');
     } else {
       const state = memberState(row);
-      const known = pool.members[row.service] ?? 'UP';
-      pool.members[row.service] = order.indexOf(state) < order.indexOf(known) ? state : known;
+      const member = memberOf(row.service);
+      const known = pool.members[member] ?? 'MAINT';
+      pool.members[member] = order.indexOf(state) < order.indexOf(known) ? state : known;
     }
   }
   return { amphoraId: amphora.id, generation: amphora.generation, listeners, pools };

@@ -88,9 +88,9 @@ describe('members change by commands', () => {
     const checked = { healthMonitor: monitor, protocol: 'PROXYV2' } as const;
     const added = aMember(3, { monitorPort: 8080, backup: true, enabled: false, address: '2001:db8::1' });
     expect(commands(tree({ ...checked, members: [] }), tree({ ...checked, members: [added] }))).toEqual([
-      `add server ${backend}/${id('m', 3)} [2001:db8::1]:80 weight 1 send-proxy-v2 check inter 5s fall 3 rise 2` +
+      `add server ${backend}/${id('m', 3)}:backup [2001:db8::1]:80 weight 1 send-proxy-v2 check inter 5s fall 3 rise 2` +
         ' port 8080 backup',
-      `enable health ${backend}/${id('m', 3)}`,
+      `enable health ${backend}/${id('m', 3)}:backup`,
     ]);
   });
 
@@ -287,6 +287,37 @@ describe('what went comes back as HAProxy still has it', () => {
       'del ssl crt-list',
       'del ssl cert',
     ]);
+  });
+});
+
+describe('a member becomes a backup', () => {
+  const path = (server: string) => `${backend}/${server}`;
+  const [plain, spare] = [id('m', 1), `${id('m', 1)}:backup`];
+  const [active, backup] = [
+    tree({ members: [aMember(1)] }),
+    tree({ members: [aMember(1, { backup: true })] }),
+  ];
+
+  it('as a server that comes before the other goes, and back', () => {
+    expect(commands(active, backup)).toEqual([
+      `add server ${path(spare)} 10.0.0.2:80 weight 1 backup`,
+      `enable server ${path(spare)}`,
+      `set server ${path(plain)} state maint`,
+      `del server ${path(plain)}`,
+    ]);
+    expect(commands(backup, active).at(-1)).toBe(`del server ${path(spare)}`);
+  });
+
+  it('by a reload where cookies name members and HAProxy adds none with a cookie', () => {
+    const sessionPersistence = {
+      type: 'HTTP_COOKIE',
+      cookieName: null,
+      persistenceTimeout: null,
+      persistenceGranularity: null,
+    } as const;
+    const named = (backup: boolean) => tree({ sessionPersistence, members: [aMember(1, { backup })] });
+    expect(change(named(false), named(true))).toMatchObject({ why: 'a server added to cookie persistence' });
+    expect(commands(named(false), named(true), undefined, '3.0.0')[0]).toContain(` cookie ${plain} backup`);
   });
 });
 
@@ -621,12 +652,6 @@ describe('a reload is needed', () => {
       tree(),
       { ...tree(), listeners: [aListener(1, { connectionLimit: 1000 }), aListener(2)] },
       'a listener came, or a pool behind one',
-    ],
-    [
-      'for a backup that is none any more',
-      tree({ members: [aMember(1)] }),
-      tree({ members: [aMember(1, { backup: true })] }),
-      `options of server ${id('m', 1)}`,
     ],
     [
       'for a member that gets a cookie',

@@ -1,6 +1,7 @@
 import { type RenderedHaproxy } from '../../plan/haproxy/render.ts';
 import type { Abilities } from '../../plan/runtime/abilities.ts';
 import { asWritten, type Loaded, runtimeChange } from '../../plan/runtime.ts';
+import { removal } from '../../plan/runtime/servers.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ConfigurationFiles } from '../haproxy/files.ts';
 import { dismiss, takeAtRuntime } from './runtime.ts';
@@ -71,6 +72,10 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
       dismissLater();
       return { change: 'runtime', why: planned.why };
     },
+
+    /** Whether a server is deleted once its last connections have ended. */
+    leaves: (backend: string, server: string): boolean =>
+      deletions.includes(removal(backend, server)[1].text),
 
     /** A new worker has what the files say, and no servers beyond. */
     forget(): void {

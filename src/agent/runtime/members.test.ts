@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { aListener, aMember, aMonitor, aPool, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
+import { serverName } from '../../plan/haproxy/server-names.ts';
 import { abilitiesOf } from '../../plan/runtime/abilities.ts';
 import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import {
@@ -22,7 +23,7 @@ import { ask } from '../haproxy/socket.ts';
 import { haproxyVersion } from '../haproxy/version.ts';
 import { parseServers } from './runtime.ts';
 
-const names = ['one', 'two', 'three', 'spare'];
+const names = ['one', 'two', 'three', 'four'];
 let servers: TestMember[];
 let agent: AgentUnderTest;
 let port: number;
@@ -40,7 +41,7 @@ async function start(env?: NodeJS.ProcessEnv): Promise<void> {
 }
 
 const member = (n: number, changes: Partial<WantedMember> = {}): WantedMember =>
-  aMember(n, { address: '127.0.0.1', port: servers[n]?.port ?? 0, backup: names[n] === 'spare', ...changes });
+  aMember(n, { address: '127.0.0.1', port: servers[n]?.port ?? 0, ...changes });
 
 const put = (
   members: readonly WantedMember[],
@@ -80,7 +81,7 @@ const written = async () => {
 const byName = <T extends { name: string }>(list: readonly T[]): T[] =>
   list.toSorted((a, b) => a.name.localeCompare(b.name));
 
-/** Who is to answer: the members that are on, the spare one only when no other is. */
+/** Who is to answer: the members that are on, backups only when no other is. */
 function expected(members: readonly WantedMember[]): string[] {
   const on = members.filter(({ enabled, weight }) => enabled && weight > 0);
   const active = on.filter(({ backup }) => !backup);
@@ -95,10 +96,15 @@ async function answers(count: number): Promise<string[]> {
 }
 
 const anyMembers = fc
-  .array(fc.option(fc.record({ weight: fc.integer({ min: 0, max: 2 }), enabled: fc.boolean() })), {
-    minLength: 4,
-    maxLength: 4,
-  })
+  .array(
+    fc.option(
+      fc.record({ weight: fc.integer({ min: 0, max: 2 }), enabled: fc.boolean(), backup: fc.boolean() }),
+    ),
+    {
+      minLength: 4,
+      maxLength: 4,
+    },
+  )
   .map((list) => list.flatMap((one, n) => (one === null ? [] : [{ n, ...one }])));
 
 describe('any series of changes to members', () => {
@@ -138,7 +144,7 @@ describe('any series of changes to members', () => {
                 const leavers = now.filter((server) => !isWritten(server));
                 expect(leavers.filter(({ maint }) => !maint)).toEqual([]);
                 expect(byName(file).map(({ name }) => name)).toEqual(
-                  byName(members.map((one) => ({ name: one.id }))).map(({ name }) => name),
+                  members.map(serverName).toSorted((one, other) => one.localeCompare(other)),
                 );
                 if (pool.protocol === 'PROXY') continue; // the members understand no PROXY header
                 const who = expected(members);

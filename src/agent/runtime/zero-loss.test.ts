@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   aCertificate,
@@ -15,7 +16,17 @@ import {
   id,
 } from '../../plan/haproxy/wanted.fixture.ts';
 import type { WantedL7Policy, WantedMember } from '../../wire/wanted.ts';
-import { AgentUnderTest, freePort, testMember, type TestMember, textOf } from '../agent.fixture.ts';
+import {
+  AgentUnderTest,
+  eventually,
+  freePort,
+  get,
+  testMember,
+  type TestMember,
+  textOf,
+} from '../agent.fixture.ts';
+import { ask } from '../haproxy/socket.ts';
+import { parseServers } from './runtime.ts';
 
 const certificates = [aCertificate('www.example.com'), aCertificate('www.example.com')] as const;
 let members: readonly TestMember[];
@@ -133,6 +144,40 @@ describe('clients that keep their connections lose no request', { timeout: 240_0
         {},
       ];
       for (const wish of wishes) expect(await put(wish)).toMatchObject({ change: 'runtime' });
+    }
+    const { answers } = await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(answers).toBeGreaterThan(100);
+  });
+
+  it('while members become backups and cease to be, and those who are none serve', async () => {
+    await put({});
+    const load = new Load(8);
+    const stats = join(agent.run, 'haproxy/stats.sock');
+    /** One server for each member behind each listener: who went has no connection left. */
+    const settled = () =>
+      eventually(async () =>
+        parseServers(await ask(stats, 'show servers state')).length === 4 ? true : undefined,
+      );
+    const series = [
+      { members: [{ backup: true }], serve: ['two'] },
+      { members: [{}, { backup: true }], serve: ['one'] },
+      { members: [{ backup: true }, { backup: true }], serve: ['one', 'two'] },
+      { members: [], serve: ['one', 'two'] },
+    ];
+    for (let n = 0; n < 5; n += 1) {
+      for (const { members: changed, serve } of series) {
+        expect(await put({ members: changed })).toMatchObject({ change: 'runtime', refused: [] });
+        const heard = new Set<string>();
+        // Beside the load, whose turns come between these.
+        for (let tries = 0; tries < 8 || (heard.size < serve.length && tries < 400); tries += 1) {
+          heard.add(await get(ports.http));
+        }
+        expect([...heard].toSorted()).toEqual(serve);
+        await settled();
+        const { report } = await agent.status();
+        expect(report.pools[id('p', 1)]?.members).toEqual({ [id('m', 0)]: 'UP', [id('m', 1)]: 'UP' });
+      }
     }
     const { answers } = await load.stop();
     expect(load.failures).toEqual([]);

@@ -2,6 +2,7 @@ import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted
 import { checksOf } from './monitor.ts';
 import { address, call, Unwritable, word } from './quote.ts';
 import { serverIds } from './server-ids.ts';
+import { serverName } from './server-names.ts';
 import { excludedVersions, type Files, serverTls } from './tls.ts';
 import { milliseconds, modeOf } from './frontend.ts';
 import { sizeOf } from './stick-table.ts';
@@ -81,7 +82,7 @@ function serverLine(
     ...(monitorPort === null ? [] : [` port ${monitorPort}`]),
   ].join('');
   return (
-    `server ${word(member.id)} ${address(member.address)}:${member.port} weight ${member.weight}` +
+    `server ${word(serverName(member))} ${address(member.address)}:${member.port} weight ${member.weight}` +
     `${id === undefined ? '' : ` id ${id}`}${checked ? monitor : ''}` +
     `${cookie ? ` cookie ${word(member.id)}` : ''}${member.backup ? ' backup' : ''}` +
     `${versions}${member.enabled ? '' : ' disabled'}`
@@ -121,7 +122,7 @@ export function backendLines(
           .map((option) => ` ${option}`)
           .join('');
   const cookie = pool.sessionPersistence?.type === 'HTTP_COOKIE';
-  const ids = pool.algorithm === 'SOURCE_IP' ? serverIds(pool.members.map(({ id }) => id)) : undefined;
+  const ids = pool.algorithm === 'SOURCE_IP' ? serverIds(pool.members.map(serverName)) : undefined;
   const lines = [
     `backend ${backendName(pool, listener)}`,
     `mode ${mode}`,
@@ -137,7 +138,7 @@ export function backendLines(
     ...(checks.serverOptions.length > 0 ? ['load-server-state-from-file global'] : []),
     ...(shared.length > 0 ? [`default-server ${shared.join(' ')}`] : []),
     ...pool.members.map((member) =>
-      serverLine(member, checks.serverOptions.length > 0, cookie, ids?.get(member.id), versions),
+      serverLine(member, checks.serverOptions.length > 0, cookie, ids?.get(serverName(member)), versions),
     ),
   ];
   return { lines, warning: checks.warning };

@@ -20,6 +20,11 @@ export function logTargets({ flowLog }: WantedAmphora): string[] {
 const ofRequests =
   /%(\{[^}]*\})?(?:hrl?|hsl?|HM|HP|HPO|HQ|HU|HV|r|ST|CC|CS|tr|trg|trl|Ta|Tr|TR|Tq)(?![A-Za-z])/g;
 
+/** A backup is a server by another name (`server-names.ts`); users know the member. */
+const ofServer = /%(\{[^}]*\})?s(?![A-Za-z])/g;
+/** The first of the two keeps the member's id and prints nothing: an id has no second part. */
+const member = '%{-M}[srv_name,field(1,:),set-var(txn.member),field(2,:)]%$1[var(txn.member,<NOSRV>)]';
+
 function line({ format }: WantedFlowLog, { loadBalancer }: WantedAmphora, mode: 'http' | 'tcp'): string {
   const ids: Readonly<Record<string, string>> = {
     project_id: loadBalancer.projectId,
@@ -31,7 +36,8 @@ function line({ format }: WantedFlowLog, { loadBalancer }: WantedAmphora, mode: 
     if (!/^[\w-]*$/.test(id)) throw new Unwritable('an id is no id');
     return id;
   });
-  return mode === 'http' ? filled : filled.replaceAll(ofRequests, '-');
+  const inMode = mode === 'http' ? filled : filled.replaceAll(ofRequests, '-');
+  return inMode.replaceAll(ofServer, member);
 }
 
 /** What a listener writes down of every flow. */

@@ -5,22 +5,22 @@
  */
 const ids = 2 ** 20;
 
-/** An id for each member, 1 to 2^20 - 1, each once; it depends on nothing but the member, unless two want the same. */
-export function serverIds(memberIds: readonly string[]): ReadonlyMap<string, number> {
+/** An id for each server, 1 to 2^20 - 1, each once; it depends on nothing but its name, unless two want the same. */
+export function serverIds(names: readonly string[]): ReadonlyMap<string, number> {
   const taken = new Set<number>();
   const made = new Map<string, number>();
-  for (const memberId of memberIds.toSorted()) {
-    let id = wished(memberId);
+  for (const name of names.toSorted()) {
+    let id = wished(name);
     while (taken.has(id)) id = (id % (ids - 1)) + 1;
     taken.add(id);
-    made.set(memberId, id);
+    made.set(name, id);
   }
   return made;
 }
 
 /** FNV-1a, folded to 20 bits. */
-function wished(memberId: string): number {
+function wished(name: string): number {
   let hash = 0x811c9dc5;
-  for (const letter of memberId) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  for (const letter of name) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
   return ((hash >>> 20) ^ hash) & (ids - 1) || 1;
 }
