@@ -1,34 +1,28 @@
 import fc from 'fast-check';
-import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
-import { type IncomingMessage, request as httpRequest } from 'node:http';
-import { createServer, request } from 'node:https';
+import { readdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join, relative } from 'node:path';
-import { connect } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { id } from '../../plan/haproxy/wanted.fixture.ts';
 import { ticketKeys } from '../../pki/ticket-keys.ts';
-import { AgentUnderTest, freePort, testMember, type TestMember, textOf } from '../agent.fixture.ts';
-import type { Holder } from './authority.fixture.ts';
+import type { Outcome } from '../../wire/report.ts';
+import type { WantedAmphora } from '../../wire/wanted.ts';
+import { AgentUnderTest, eventually, freePort, testMember, type TestMember } from '../agent.fixture.ts';
+import { heardOf } from './heard.fixture.ts';
 import { freshHaproxy, type Portrait, portraitOf } from './portrait.fixture.ts';
 import {
   anyEdit,
   authorities,
-  certificates,
-  cookiesOf,
+  type Edit,
   edited,
-  expectedOf,
   firstWish,
-  isServed,
   isTls,
   type Places,
-  type Question,
-  questions,
   secretKey,
-  shownTo,
   wantedOf,
   type Wish,
 } from './wishes.fixture.ts';
@@ -54,98 +48,8 @@ afterAll(() => {
 });
 
 /** The same series each time; others, and more of them, when somebody asks for it. */
-const numRuns = Number(process.env['SERIES_RUNS'] ?? 4);
+const numRuns = Number(process.env['SERIES_RUNS'] ?? 3);
 const seed = Number(process.env['SERIES_SEED'] ?? 1);
-
-/** Where a listener is heard. */
-interface Door {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** What a client hears: the body of an answer, its status when that is another than 200, with where it leads. */
-async function hear(
-  door: Door,
-  tls: boolean,
-  { path, kind, cookie }: Question,
-  client?: Holder,
-): Promise<string> {
-  const headers = { ...(kind !== undefined && { 'x-kind': kind }), ...(cookie !== undefined && { cookie }) };
-  const options = { ...door, path, headers, agent: false, rejectUnauthorized: false, ...client };
-  const asked = (tls ? request(options) : httpRequest(options)).end();
-  try {
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-    const text = await textOf(answer);
-    const { location } = answer.headers;
-    return answer.statusCode === 200 ? text : [answer.statusCode, location].filter(Boolean).join(' ');
-  } catch {
-    return 'refused';
-  }
-}
-
-const fingerprints = certificates.map(
-  ({ pem }) => new X509Certificate(pem.slice(pem.indexOf('-----BEGIN CERT'))).fingerprint256,
-);
-
-/** Which of the certificates a client is shown who asks for this name. */
-async function shown(door: Door, servername: string | undefined): Promise<number> {
-  const name = servername === undefined ? {} : { servername };
-  const socket = connect({ ...door, ...name, rejectUnauthorized: false });
-  await once(socket, 'secureConnect');
-  const { fingerprint256 } = socket.getPeerCertificate();
-  socket.destroy();
-  return fingerprints.indexOf(fingerprint256);
-}
-
-const clients = [0, 1].flatMap((authority) => [
-  { authority, revoked: false },
-  { authority, revoked: true },
-]);
-
-/** What clients hear of one listener, each beside what they are to hear. `same`: gets what stays the same. */
-async function* heardOf(
-  wish: Wish,
-  n: number,
-  door: Door,
-  same: Map<string, string>,
-): AsyncGenerator<[string, unknown, unknown]> {
-  const tls = isTls(n);
-  const open = isServed(wish, n, undefined);
-  const seen = new Set<string>();
-  for (const question of n === 4 ? questions.slice(0, 1) : questions) {
-    const expected = expectedOf(wish, n, question);
-    if (expected === undefined) {
-      yield [`${n} closed`, await hear(door, tls, question), 'refused'];
-      return;
-    }
-    const known = seen.has(expected.answers.join());
-    // Nobody to ask takes HAProxy some tries.
-    if (!open || (known && expected.answers.join() === '503')) continue;
-    seen.add(expected.answers.join());
-    const what = `${n} ${JSON.stringify(question)}`;
-    const answers = new Set<string>();
-    const goal = expected.often === 'all' && !known ? expected.answers.length : 1;
-    for (let tries = 0; answers.size < goal && tries < 40; tries += 1) {
-      answers.add(await hear(door, tls, question));
-    }
-    if (expected.often === 'same') same.set(what, [...answers].join());
-    const wrong = [...answers].filter((answer) => !expected.answers.includes(answer));
-    yield [what, { wrong, heard: answers.size }, { wrong: [], heard: goal }];
-  }
-  for (const { cookie, answer } of open ? cookiesOf(wish, n) : []) {
-    yield [`${n} with ${cookie}`, await hear(door, tls, { path: '/', cookie }), answer];
-  }
-  if (!tls) return;
-  for (const name of [undefined, 'www.example.com', 'api.example.com', 'new.example.com']) {
-    yield [`${n} shows ${name}`, await shown(door, name), shownTo(wish, n, name)];
-  }
-  for (const client of [undefined, ...clients]) {
-    const { client: good, revoked } = authorities[client?.authority ?? 0] ?? authorities[0];
-    const holder = client === undefined ? undefined : client.revoked ? revoked : good;
-    const heard = await hear(door, true, { path: '/' }, holder);
-    yield [`${n} serves ${JSON.stringify(client)}`, heard !== 'refused', isServed(wish, n, client)];
-  }
-}
 
 /** What HAProxy keeps until it reloads, of what is no longer wished: it must be at rest. */
 function withoutKept(running: Portrait, fresh: Portrait): Portrait {
@@ -212,35 +116,91 @@ async function compare(agent: AgentUnderTest, wish: Wish, kept: boolean): Promis
   }
 }
 
+/** Gives an agent of its own one wish after the other by `put`, and compares after each. */
+async function agreesAfterEach<Step extends { readonly edits: readonly Edit[] }>(
+  series: readonly Step[],
+  put: (agent: AgentUnderTest, wanted: WantedAmphora, step: Step) => Promise<Outcome>,
+): Promise<void> {
+  const agent = await AgentUnderTest.start();
+  try {
+    places = { ...places, listeners: await Promise.all(firstWish.listeners.map(() => freePort())) };
+    let [wish, generation, kept] = [firstWish, 1, false];
+    await agent.put(wantedOf(wish, places, generation));
+    await compare(agent, wish, kept);
+    for (const step of series) {
+      const next = edited(wish, step.edits);
+      const wanted = wantedOf(next, places, (generation += 1));
+      if (isDeepStrictEqual(wanted, wantedOf(wish, places, generation))) continue;
+      wish = next;
+      const { change, refused } = await put(agent, wanted, step);
+      expect(refused).toEqual([]);
+      kept = change === 'runtime' || (kept && change === 'none');
+      await compare(agent, wish, kept);
+    }
+  } finally {
+    await agent.remove();
+  }
+}
+
+const someEdits = fc.array(anyEdit, { minLength: 1, maxLength: 3 });
+const anySeries = <T>(step: fc.Arbitrary<T>) => fc.array(step, { minLength: 10, maxLength: 14 });
+
 describe('after each of any series of changes', () => {
   it('HAProxy is what one started from its files would be, and what is wished', async () => {
-    const anySeries = fc.array(fc.array(anyEdit, { minLength: 1, maxLength: 3 }), {
-      minLength: 10,
-      maxLength: 14,
-    });
     await fc.assert(
-      fc.asyncProperty(anySeries, async (series) => {
-        const agent = await AgentUnderTest.start();
-        try {
-          places = { ...places, listeners: await Promise.all(firstWish.listeners.map(() => freePort())) };
-          let [wish, generation, kept] = [firstWish, 1, false];
-          await agent.put(wantedOf(wish, places, generation));
-          await compare(agent, wish, kept);
-          for (const edits of series) {
-            const next = edited(wish, edits);
-            const wanted = wantedOf(next, places, (generation += 1));
-            if (isDeepStrictEqual(wanted, wantedOf(wish, places, generation))) continue;
-            wish = next;
-            const { change, refused } = await agent.put(wanted);
-            expect(refused).toEqual([]);
-            kept = change === 'runtime' || (kept && change === 'none');
-            await compare(agent, wish, kept);
-          }
-        } finally {
-          await agent.remove();
-        }
-      }),
+      fc.asyncProperty(anySeries(fc.record({ edits: someEdits })), (series) =>
+        agreesAfterEach(series, (agent, wanted) => agent.put(wanted)),
+      ),
       { numRuns, seed, endOnFailure: true },
+    );
+  }, 600_000);
+});
+
+const victims = ['agent', 'master', 'worker'] as const;
+
+/** As the kernel does when it runs out of memory. */
+async function kill(agent: AgentUnderTest, victim: (typeof victims)[number]): Promise<void> {
+  if (victim === 'agent') return agent.kill();
+  const master = await agent.haproxyPid();
+  const children = await readFile(`/proc/${master}/task/${master}/children`, 'utf8').catch(() => '');
+  const pid = victim === 'master' ? master : Number(children.trim().split(' ').at(-1));
+  if (pid === undefined || !(pid > 0)) return; // somebody ended it already
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has just ended
+  }
+}
+
+/** As the controller does: again until the wish is carried out, whatever has become of it before. */
+async function insist(agent: AgentUnderTest, wanted: WantedAmphora): Promise<Outcome> {
+  return eventually(async () => {
+    const outcome = await agent.put(wanted).catch(() => undefined);
+    return outcome?.refused.length === 0 ? outcome : undefined;
+  });
+}
+
+describe('when the agent, or HAProxy, is killed while it changes', () => {
+  it('all agrees once the same was wished again', async () => {
+    const step = fc.record({ edits: someEdits, victim: fc.constantFrom(...victims), afterMs: fc.nat(250) });
+    await fc.assert(
+      fc.asyncProperty(anySeries(step), (series) =>
+        agreesAfterEach(series, async (agent, wanted, { victim, afterMs }) => {
+          const first = agent.put(wanted).catch(() => undefined);
+          await sleep(afterMs);
+          await kill(agent, victim);
+          const outcome = await first;
+          if (victim === 'agent') await agent.spawn();
+          // A master takes its workers with it, and is taken by the current one.
+          else await sleep(200);
+          const again = await insist(agent, wanted);
+          // What was closed without a reload may be there still, unless HAProxy began anew.
+          return again.change === 'none' && outcome?.change !== 'reload'
+            ? { ...again, change: 'runtime' }
+            : again;
+        }),
+      ),
+      { numRuns: Math.ceil(numRuns / 2), seed, endOnFailure: true },
     );
   }, 600_000);
 });
