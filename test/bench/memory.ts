@@ -20,6 +20,9 @@ const sizes = process.argv.slice(2).map(Number);
 const limits = (sizes.length > 0 ? sizes : [256, 1024, 2048, 4096, 8192]).map((size) => size * miB);
 const inMiB = (bytes: number): string => (bytes / miB).toFixed(0).padStart(5);
 const ratio = (part: number, whole: number): string => (part / whole).toFixed(2).padStart(5);
+/** TCP's buffers, measured and bounded, where the kernel counts them apart. */
+const tcp = ({ tcpPeakBytes, tcpLimitBytes }: Measured): string =>
+  [tcpPeakBytes, tcpLimitBytes].map((bytes) => (bytes === undefined ? '    -' : inMiB(bytes))).join(' ');
 const size = (limitBytes: number): string => `${inMiB(limitBytes)} MiB`;
 
 let broken = 0;
@@ -31,7 +34,7 @@ function show(what: string, measured: Measured): void {
   console.log(
     `${size(limitBytes)}  ${what.padEnd(44)}` +
       `${inMiB(peakBytes)} ${inMiB(budgetBytes)} ${ratio(peakBytes, budgetBytes)}` +
-      `  ${inMiB(steadyBytes)} ${ratio(lastReloadPeakBytes, steadyBytes)}` +
+      `  ${tcp(measured)}  ${inMiB(steadyBytes)} ${ratio(lastReloadPeakBytes, steadyBytes)}` +
       `  ${String(measured.startMs).padStart(6)} ${String(measured.lastReloadMs).padStart(6)}` +
       `  ${String(measured.connections).padStart(5)}  ${measured.oomKills}${bad ? '  BROKEN' : ''}`,
   );
@@ -54,10 +57,10 @@ async function manyCertificates(count: number) {
 
 const thousand = await manyCertificates(1000);
 console.log(
-  'MiB and ms. peak: the most of agent, HAProxy and checks; budget: the bound; steady: before the last',
+  'MiB and ms. peak: the most of agent, HAProxy and checks; budget: the bound; TCP: its buffers; steady: before the last',
 );
 console.log('reload; its peak; start and last reload; connections open meanwhile; OOM kills.\n');
-console.log(`${' '.repeat(55)}  peak budget ratio  steady ratio   start reload  conn.  OOM`);
+console.log(`${' '.repeat(55)}  peak budget ratio    TCP bound  steady ratio   start reload  conn.  OOM`);
 for (const limitBytes of limits) {
   show('the report: a listener, then a pool', await theReport(limitBytes));
   show('50 reloads, 2 long-lived connections each', await manyReloads(limitBytes, 50));
