@@ -106,14 +106,16 @@ function condition(rule: WantedL7Rule, client: ClientFacts | null): string | und
       const body = comparison(
         rule,
         {
-          begin: `(?<=[;,\\x20]${cookie}=)`,
+          begin: `(?<=[;,\\x20\\t]${cookie}=)`,
           end: `(?=${blanks}[;,\\r])`,
           outside: ';,\\r\\n',
         },
         `${blanks}[;,\\r]`,
       );
-      // HAProxy sees no cookie that is empty and the last of its header.
-      return body && `${lineOf(client, 'cookie')}(?:[^\\r\\n]*[;,]${blanks})?${cookie}=(?!\\r)${body}`;
+      // HAProxy sees no cookie that is empty and the last of its header, or before a comma, unless it follows `; `.
+      const seen = `(?!${cookie}=${blanks}[\\r,])`;
+      const place = `(?:(?:[^\\r\\n]*,${blanks})?${seen}|[^\\r\\n]*;(?:[\\x20\\t]+|${seen}))`;
+      return body && `${lineOf(client, 'cookie')}${place}${cookie}=${body}`;
     }
     case 'SSL_CONN_HAS_CERT':
       return client === null ? never : '[^\\n]*\\n1\\x20';

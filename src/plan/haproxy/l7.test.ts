@@ -253,6 +253,41 @@ describe('policies in a table', () => {
     }
   });
 
+  it('see the empty cookies that ACLs see', async () => {
+    const policies = policiesOf([[{ type: 'COOKIE', key: 'kind', compareType: 'REGEX', value: '^$' }]]);
+    const files = new Map<string, string>();
+    const frontends = [
+      l7Lines(aListener(1, { l7Policies: policies }), files, noPool),
+      policiesAsAcls(policies, noPool),
+    ];
+    const haproxy = await Haproxy.start(frontends, files);
+    try {
+      const seen: Record<string, string> = {};
+      for (const Cookie of [
+        ...['kind=', 'kind=; x=1', 'kind=a; kind=', 'kind=; kind=a', 'x=1; kind=', 'x=1;kind='],
+        ...['kind=a;kind=', 'kind=a;  kind=', 'kind=a; xkind=', 'x=1,kind=', 'x=1, kind='],
+        ...[
+          'kind=, x=1',
+          'kind= , x=1',
+          'kind=,kind=a',
+          'x=1; kind=, x=1',
+          'x=1;kind=, y=2',
+          'x=1;\tkind=',
+          'kind=  ; x=1',
+        ],
+      ]) {
+        const [table, acls] = await Promise.all(
+          [0, 1].map((n) => haproxy.ask(n, { path: '/', headers: { Cookie } })),
+        );
+        expect(table, Cookie).toBe(acls);
+        seen[Cookie] = table ?? '';
+      }
+      expect(seen).toMatchObject({ 'kind=': '200', 'x=1; kind=': 'http://policy/0', 'x=1;kind=': '200' });
+    } finally {
+      await haproxy.stop();
+    }
+  });
+
   it('look at a request without a path as at any other', async () => {
     const files = new Map<string, string>();
     const policies = policiesOf([
