@@ -39,7 +39,7 @@ async function bootAndCrash(spec: InstanceSpec, network: HostNetwork): Promise<n
   const script = join(stateDir, 'earlier.ts');
   await writeFile(
     script,
-    `import { openHost } from '${import.meta.dirname}/host.ts';
+    `import { openHost } from '${import.meta.dirname}/open-host.ts';
      import { quiet } from '${import.meta.dirname}/host.fixture.ts';
      const host = await openHost({ stateDir: '${stateDir}', name: '${name}', log: quiet });
      await host.ensureNetwork(${JSON.stringify(network)});
@@ -170,7 +170,7 @@ describe('without root', () => {
       bootScript: spec.bootScript.replaceAll(process.execPath, join(folder, 'node')),
     };
     const contents = `
-      import { openHost } from '${import.meta.dirname}/host.ts';
+      import { openHost } from '${import.meta.dirname}/open-host.ts';
       import { ask, quiet } from '${import.meta.dirname}/host.fixture.ts';
       const host = await openHost({ stateDir: '${folder}/state', name: '${name}', log: quiet });
       try {

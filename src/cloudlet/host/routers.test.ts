@@ -87,7 +87,7 @@ async function runAndKill(spec: InstanceSpec, wanted: HostRouter): Promise<void>
   const networks = [outer.network, { ...inner.network, hostAddresses: [] }];
   await writeFile(
     script,
-    `import { openHost } from '${import.meta.dirname}/host.ts';
+    `import { openHost } from '${import.meta.dirname}/open-host.ts';
      import { quiet } from '${import.meta.dirname}/host.fixture.ts';
      const host = await openHost({ stateDir: '${stateDir}', name: '${name}', log: quiet });
      for (const network of ${JSON.stringify(networks)}) await host.ensureNetwork(network);
