@@ -22,10 +22,12 @@ export interface AllowedClients {
   admit(wanted: WantedAmphora): Promise<{ changed: boolean; refused: RenderedAdmission['refused'] }>;
   /** To be called once the listeners are these and no others. */
   settle(wanted: WantedAmphora): Promise<void>;
-  /** Loads the rules again when somebody has removed or changed them. */
+  /** Loads the rules again when somebody has removed or changed them; looks every few seconds at most. */
   look(): Promise<void>;
 }
 
+/** A look takes a process of its own. */
+const lookAgainMs = 5000;
 const everybody: Admission = { vipAddresses: [], listeners: [] };
 
 /** Allowed CIDRs in the kernel of the amphora's network namespace. `path`: where they are kept for the next agent. */
@@ -33,6 +35,7 @@ export function allowedClients({ path, log }: { path: string; log: Log }): Allow
   let admitted = everybody;
   /** The rules as the kernel tells them, right after they were loaded. */
   let told: string | undefined;
+  let lookedAt = -Infinity;
   let turn: Promise<unknown> = Promise.resolve();
 
   const queued = <T>(work: () => Promise<T>): Promise<T> => {
@@ -62,7 +65,9 @@ export function allowedClients({ path, log }: { path: string; log: Log }): Allow
   }
 
   async function lookNow(): Promise<void> {
-    if (admitted.listeners.length === 0 || (await listed()) === told) return;
+    if (admitted.listeners.length === 0 || performance.now() - lookedAt < lookAgainMs) return;
+    lookedAt = performance.now();
+    if ((await listed()) === told) return;
     log.warn('the rules for allowed CIDRs are not what was loaded: they are loaded again');
     await load(renderAdmission(admitted));
   }

@@ -1,6 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { writeWhole } from '../platform/files.ts';
-import { isInternal } from '../plan/haproxy/exporter.ts';
 import type { Log } from '../platform/log.ts';
 import { tryRun } from '../platform/run.ts';
 import type { Boot } from '../wire/boot.ts';
@@ -9,10 +6,11 @@ import type { WantedAmphora } from '../wire/wanted.ts';
 import { allowedClients } from './admission.ts';
 import { applier } from './apply.ts';
 import { configurationFiles } from './haproxy/files.ts';
-import { haproxyProcess, workerAnswersMs } from './haproxy/process.ts';
-import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
+import { haproxyProcess } from './haproxy/process.ts';
+import { ask } from './haproxy/socket.ts';
 import { haproxyVersion } from './haproxy/version.ts';
 import { pastChanges } from './changes.ts';
+import { hearing } from './hearing.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { keepalivedProcess } from './keepalived.ts';
 import { cardName, ensureLinks, managementAddresses, takeVips } from './links.ts';
@@ -26,7 +24,6 @@ import { unbound } from './runtime/limits.ts';
 import { buildReport } from './report.ts';
 import { listen } from './server.ts';
 import { boundTcp, tcpMemory } from './tcp-memory.ts';
-import { heard, noTraffic, type Traffic } from './traffic.ts';
 import { datagrams } from './udp/datagrams.ts';
 
 export interface AgentOptions {
@@ -78,61 +75,21 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     void apply.revive();
   });
 
-  let traffic: Traffic = await readFile(paths.counters, 'utf8').then(
-    (text) => JSON.parse(text) as Traffic,
-    () => noTraffic,
-  );
-  let rows: { current: readonly StatRow[]; old: readonly StatRow[] } = { current: [], old: [] };
-  let hearing: Promise<unknown> = Promise.resolve();
-
-  /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
-  function hear(): Promise<void> {
-    const mine = hearing.then(async () => {
-      const live = await haproxy.workers();
-      if (live === undefined) return; // its master is loading; what was heard last stands
-      const workers = live.filter(({ pid }) => !haproxy.loads(pid));
-      const answers = new Map<number, readonly StatRow[]>();
-      for (const [age, { pid }] of workers.entries()) {
-        // Of an old worker only what its frontends count is of interest: -1 for any of them, 1 for frontends.
-        const asked =
-          age === 0
-            ? ask(paths.masterSocket, `@!${pid} show stat`)
-            : ask(paths.masterSocket, `@!${pid} show stat -1 1 -1`, workerAnswersMs);
-        const text = await asked.catch(() => '');
-        if (text.startsWith('#'))
-          answers.set(
-            pid,
-            parseStat(text).filter(({ proxy }) => !isInternal(proxy)),
-          );
-      }
-      const [current, ...old] = workers.map(({ pid }) => answers.get(pid) ?? []);
-      rows = { current: (current ?? []).filter(({ proxy }) => apply.carries(proxy)), old: old.flat() };
-      const next = heard(
-        traffic,
-        workers.map(({ pid }) => pid),
-        answers,
-      );
-      const changed = JSON.stringify(next) !== JSON.stringify(traffic);
-      traffic = next;
-      if (changed) await writeWhole(paths.counters, JSON.stringify(traffic));
-    });
-    hearing = mine.catch(() => {}); // the caller hears of it
-    return mine;
-  }
-
+  const workers = await hearing({ paths, haproxy, carries: (proxy) => apply.carries(proxy) });
   const changes = await pastChanges(paths.changes);
   const peak = reloadPeak();
   const surroundings = { paths, files, haproxy, machine, version, user, allowed, udp, peak, log };
   const apply = applier({
     ...{ ...surroundings, ensureLinks, claimVips },
-    beforeChange: hear,
+    beforeChange: workers.hear,
     revived: () => keepalived.track(true),
   });
 
   async function report(): Promise<Report> {
-    const [carried] = await Promise.all([udp.report(), hear(), allowed.look()]);
+    const [carried] = await Promise.all([udp.report(), workers.hear(), allowed.look()]);
     const generation = apply.applied()?.wanted.generation ?? -1;
-    const own = buildReport({ id: boot.amphoraId, generation }, rows.current, rows.old, traffic);
+    const { current, old, traffic } = workers.last();
+    const own = buildReport({ id: boot.amphoraId, generation }, current, old, traffic);
     const { listeners, pools } = own;
     return {
       ...own,
@@ -145,12 +102,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const own = await report();
     const { ticketKeys, heartbeat: told, flowLog, vrrp } = apply.applied()?.carried ?? {};
     const master = haproxy.master();
-    const workers = (await haproxy.workers()) ?? [];
+    const live = (await haproxy.workers()) ?? [];
     const budget = apply.budget();
     const tcp = await tcpMemory();
     const processes = [
       ...(master === undefined ? [] : [{ pid: master, role: 'master', reloads: 0 }]),
-      ...workers.map((worker, n) => ({ ...worker, role: n === 0 ? 'worker' : 'old worker' })),
+      ...live.map((worker, n) => ({ ...worker, role: n === 0 ? 'worker' : 'old worker' })),
     ];
     return {
       wire: 1,

@@ -8,8 +8,8 @@ import type { Report } from '../wire/report.ts';
 import type { WantedHeartbeat } from '../wire/wanted.ts';
 import { statuses } from './report.ts';
 
-/** Statuses are looked at this often, or every interval when that is shorter. */
-const lookMs = 500;
+/** Statuses are looked at about this often, or every interval when that is shorter. Each look costs clients a little. */
+const lookMs = 1000;
 
 export interface Heartbeat {
   /** A beat at once, with what is true now; from now on as said. */
@@ -75,10 +75,10 @@ export function startHeartbeat(born: Boot['heartbeat'], observe: () => Promise<R
         log.error({ err: error }, 'no report of HAProxy');
       }
       const tookMs = performance.now() - startedAt;
-      const pauseMs = Math.max(Math.min(lookMs, settings.intervalMs), 10 * tookMs);
       const toDueMs = Math.max(0, dueAt - performance.now());
+      const looks = Math.max(1, Math.round(toDueMs / Math.max(lookMs, 10 * tookMs)));
       const cut = new AbortController();
-      const pause = sleep(Math.min(pauseMs, toDueMs || pauseMs), undefined, {
+      const pause = sleep(toDueMs / looks || Math.min(lookMs, settings.intervalMs), undefined, {
         signal: cut.signal,
         ref: false,
       });

@@ -1,0 +1,109 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { isInternal } from '../plan/haproxy/exporter.ts';
+import type { AgentPaths } from './paths.ts';
+import { type HaproxyProcess, workerAnswersMs } from './haproxy/process.ts';
+import { ask, parseStat, type StatRow } from './haproxy/socket.ts';
+import { heard, noTraffic, type Traffic } from './traffic.ts';
+
+export interface Hearing {
+  /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
+  hear(): Promise<void>;
+  /** As last heard. */
+  last(): {
+    /** Of the worker that takes new connections: what it says of all that is carried. */
+    readonly current: readonly StatRow[];
+    /** Of those that end their last connections: frontends alone. */
+    readonly old: readonly StatRow[];
+    readonly traffic: Traffic;
+  };
+}
+
+export interface HearingOptions {
+  /** `counters`: where they are kept for the next agent. */
+  readonly paths: Pick<AgentPaths, 'counters' | 'masterSocket' | 'statsSocket'>;
+  readonly haproxy: Pick<HaproxyProcess, 'workers' | 'loads'>;
+  /** Whether a proxy is one of the listeners and pools of the tree. */
+  readonly carries: (proxy: string) => boolean;
+}
+
+const rowsOf = (csv: string): StatRow[] => parseStat(csv).filter(({ proxy }) => !isInternal(proxy));
+
+/**
+ * What HAProxy's workers say of themselves, and its counters since the amphora's birth.
+ *
+ * It is asked every second, on a CPU that may be busy: each time the agent wakes, who runs there waits. So a worker that
+ * was alone is asked by one question to itself, which says as well whether it is still that worker; and the counters
+ * are written without a thread to wait for (`test/bench/data-plane.ts`: the 99th percentile on one busy CPU).
+ */
+export async function hearing({ paths, haproxy, carries }: HearingOptions): Promise<Hearing> {
+  let traffic: Traffic = await readFile(paths.counters, 'utf8').then(
+    (text) => JSON.parse(text) as Traffic,
+    () => noTraffic,
+  );
+  let rows: { readonly current: readonly StatRow[]; readonly old: readonly StatRow[] } = {
+    current: [],
+    old: [],
+  };
+  /** The worker that was alone when the workers were last counted. */
+  let alone: number | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  function note(pids: readonly number[], answers: ReadonlyMap<number, readonly StatRow[]>): void {
+    const [current, ...old] = pids.map((pid) => answers.get(pid) ?? []);
+    rows = { current: (current ?? []).filter(({ proxy }) => carries(proxy)), old: old.flat() };
+    const next = heard(traffic, pids, answers);
+    const changed = JSON.stringify(next) !== JSON.stringify(traffic);
+    traffic = next;
+    if (changed) keep();
+  }
+
+  /** Whole or not at all, as far as a process can be killed; the file is on a tmpfs, which no crash outlives. */
+  function keep(): void {
+    writeFileSync(`${paths.counters}.new`, JSON.stringify(traffic), { mode: 0o600 });
+    renameSync(`${paths.counters}.new`, paths.counters);
+  }
+
+  /** False when it is not there any more, or another has its socket. */
+  async function hearAlone(pid: number): Promise<boolean> {
+    const said = await ask(paths.statsSocket, 'show info;show stat').catch(() => '');
+    const start = said.indexOf('# pxname');
+    if (!said.includes(`\nPid: ${pid}\n`) || start < 0) return false;
+    note([pid], new Map([[pid, rowsOf(said.slice(start))]]));
+    return true;
+  }
+
+  async function hearAll(): Promise<void> {
+    const live = await haproxy.workers();
+    if (live === undefined) return; // its master is loading; what was heard last stands
+    const workers = live.filter(({ pid }) => !haproxy.loads(pid));
+    const answers = new Map<number, readonly StatRow[]>();
+    for (const [age, { pid }] of workers.entries()) {
+      // Of an old worker only what its frontends count is of interest: -1 for any of them, 1 for frontends.
+      const asked =
+        age === 0
+          ? ask(paths.masterSocket, `@!${pid} show stat`)
+          : ask(paths.masterSocket, `@!${pid} show stat -1 1 -1`, workerAnswersMs);
+      const text = await asked.catch(() => '');
+      if (text.startsWith('#')) answers.set(pid, rowsOf(text));
+    }
+    alone = live.length === 1 ? live[0]?.pid : undefined;
+    note(
+      workers.map(({ pid }) => pid),
+      answers,
+    );
+  }
+
+  return {
+    hear() {
+      const mine = turn.then(async () => {
+        if (alone !== undefined && (await hearAlone(alone))) return;
+        alone = undefined;
+        await hearAll();
+      });
+      turn = mine.catch(() => {}); // the caller hears of it
+      return mine;
+    },
+    last: () => ({ ...rows, traffic }),
+  };
+}
