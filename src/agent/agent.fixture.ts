@@ -120,6 +120,11 @@ export class AgentUnderTest {
     return this.#said;
   }
 
+  /** Keeps it from running, or lets it go on. */
+  rest(yes: boolean): void {
+    this.#process?.kill(yes ? 'SIGSTOP' : 'SIGCONT');
+  }
+
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }

@@ -1,18 +1,21 @@
 /**
  * What an amphora's configuration costs in the traffic: HAProxy configured by hand (`by-hand.ts`) beside the one that
  * an agent has configured, in turns, on loopback. HTTP and TLS, with keep-alive and with a new connection for each
- * request; then with 1, 10 and 100 L7 policies that all have to be tried, beside the same as ACLs by hand. Printed
+ * request, as many as HAProxy can; with keep-alive also at a steady rate, a third of that, as latency is met in
+ * practice; then with 1, 10 and 100 L7 policies that all have to be tried, beside the same as ACLs by hand. Printed
  * are ratios of requests per second, of the 99th percentile and of HAProxy's own CPU time per request; the last is the
- * one that other work on the machine disturbs least. The one by hand is taken twice, so that one sees what the machine
- * alone makes of two that are the same. Then the instructions of HAProxy per request, which nothing disturbs.
+ * one that other work on the machine disturbs least. The percentile is that of all rounds' requests together, with what
+ * it would be between if the rounds were others (9 of 10 times). The one by hand is taken twice, so that one sees what
+ * the machine alone makes of two that are the same; no agent runs meanwhile. Then the instructions of HAProxy per
+ * request, which nothing disturbs.
  *
  * One CPU is HAProxy's, and its agent's; the load and the members have the other. Left to the scheduler, the threads
  * of all of them settle now so and now so, for seconds, and the rates of one and the same HAProxy differ by 20 %.
- * Needs two CPUs, wrk and valgrind (`apt-get install wrk valgrind`).
+ * Needs two CPUs, wrk, h2load and valgrind (`apt-get install wrk nghttp2-client valgrind`).
  *
  *   npm run bench:data-plane [-- ROUNDS [SECONDS]]
  *
- * No SECONDS (0): the instructions alone.
+ * A third of the rounds for the policies. No SECONDS (0): the instructions alone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -20,6 +23,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentUnderTest, eventually, freePort, get } from '../../src/agent/agent.fixture.ts';
 import { ticketKeys } from '../../src/pki/ticket-keys.ts';
 import {
@@ -38,10 +42,12 @@ import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire
 import { type ByHand, byHand, quickMember } from './by-hand.ts';
 import { median } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
+import { percentileRatio } from './latencies.ts';
+import { atRate } from './steady-load.ts';
 import { browserHeaders, type Sample, underLoad } from './wrk.ts';
 
 const rounds = Number(process.argv[2] ?? 21);
-const seconds = Number(process.argv[3] ?? 2);
+const seconds = Number(process.argv[3] ?? 1);
 const policyCounts = [0, 1, 10, 100];
 const certificate = aCertificate('www.example.com');
 const folder = await mkdtemp(join(tmpdir(), 'data-plane-'));
@@ -50,6 +56,10 @@ const keysFile = join(folder, 'ticket-keys');
 const memberPort = await freePort();
 const amphora = { http: await freePort(), https: await freePort() };
 const maxconn = 2000;
+/** Of what HAProxy can. */
+const steadyShare = 1 / 3;
+/** An agent that was kept from running has a look to catch up on. */
+const wakesMs = 200;
 
 const pinned = (cpu: string): string[] => ['taskset', '--cpu-list', cpu];
 const [haproxyCpu, loadCpu] = [pinned('0'), '1'];
@@ -122,26 +132,23 @@ const withAcls = await Promise.all(
   })),
 );
 
-const ratios = (a: Sample, h: Sample): Sample => ({
-  perSecond: a.perSecond / h.perSecond,
-  p99Us: a.p99Us / h.p99Us,
-  cpuUsPerRequest: a.cpuUsPerRequest / h.cpuUsPerRequest,
-});
-
-function show(what: string, samples: readonly Sample[]): void {
-  const of = (key: keyof Sample): string => {
-    const values = samples.map((sample) => sample[key]);
-    return `${median(values).toFixed(3)} (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})`;
+function show(what: string, ours: readonly Sample[], byHand: readonly Sample[]): void {
+  const of = (key: 'perSecond' | 'cpuUsPerRequest'): string => {
+    const ratios = ours.map((sample, n) => sample[key] / (byHand[n]?.[key] ?? Number.NaN));
+    return `${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
   };
+  const latencies = (samples: readonly Sample[]) => samples.map((sample) => sample.latencies);
+  const p99 = percentileRatio(latencies(ours), latencies(byHand), 0.99);
+  const spread = `(${p99.from.toFixed(3)} to ${p99.to.toFixed(3)})`;
   console.log(
-    `${what.padEnd(44)} requests/s ${of('perSecond')}  p99 ${of('p99Us')}  CPU/request ${of('cpuUsPerRequest')}`,
+    `${what.padEnd(44)} requests/s ${of('perSecond')}  p99 ${p99.ratio.toFixed(3)} ${spread}  CPU/request ${of('cpuUsPerRequest')}`,
   );
 }
 
 /** All in each round, in an order of its own, so that nobody always has the warmer machine. */
-async function inTurns<T>(takers: readonly (() => Promise<T>)[]): Promise<T[][]> {
+async function inTurns<T>(times: number, takers: readonly (() => Promise<T>)[]): Promise<T[][]> {
   const all: T[][] = [];
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < times; round += 1) {
     const order = takers.map((taker, n) => ({ taker, n, place: Math.random() }));
     const taken: T[] = [];
     for (const { taker, n } of order.toSorted((a, b) => a.place - b.place)) taken[n] = await taker();
@@ -155,28 +162,38 @@ interface Running {
   readonly http: number;
   readonly https: number;
   readonly pid: number;
+  /** Its agent, which rests while others have their turn. */
+  readonly agent?: AgentUnderTest;
 }
 
-/** Each of `others` against `first`, a line each. */
+/** Each of `others` against `first`, a line each. What `first` did is the answer. */
 async function compare(
   what: string,
   first: Running,
   others: readonly Running[],
-  how: { readonly scheme: 'http' | 'https'; readonly close: boolean; readonly asBrowser: boolean },
-): Promise<void> {
-  const { scheme, ...rest } = how;
+  load: (one: Running) => Promise<Sample>,
+  times = rounds,
+): Promise<readonly Sample[]> {
+  const turn = async (one: Running): Promise<Sample> => {
+    if (one.agent === undefined) return load(one);
+    one.agent.rest(false);
+    try {
+      await sleep(wakesMs);
+      return await load(one);
+    } finally {
+      one.agent.rest(true);
+    }
+  };
+  for (const { agent } of others) agent?.rest(true);
   const taken = await inTurns(
-    [first, ...others].map((one) => async () => {
-      const url = `${scheme}://127.0.0.1:${one[scheme]}/`;
-      return underLoad({ url, pid: one.pid, seconds, ...rest });
-    }),
-  );
-  for (const [n, other] of others.entries()) {
-    show(
-      `${what}: ${other.what}`,
-      taken.map(([h, ...all]) => ratios(all[n] as Sample, h as Sample)),
-    );
-  }
+    times,
+    [first, ...others].map((one) => () => turn(one)),
+  ).finally(() => {
+    for (const { agent } of others) agent?.rest(false);
+  });
+  const of = (place: number) => taken.map((round) => round[place] as Sample);
+  for (const [n, other] of others.entries()) show(`${what}: ${other.what}`, of(n + 1), of(0));
+  return of(0);
 }
 
 async function loads(): Promise<void> {
@@ -189,7 +206,7 @@ async function loads(): Promise<void> {
   const agent = await AgentUnderTest.start({}, haproxyCpu, 1000);
   const running = async (): Promise<Running> => {
     const worker = (await agent.status()).memory.haproxy.find(({ role }) => role === 'worker');
-    return { what: 'amphora', ...amphora, pid: worker?.pid ?? 0 };
+    return { what: 'amphora', ...amphora, pid: worker?.pid ?? 0, agent };
   };
   try {
     await agent.put(wanted(1, []));
@@ -203,14 +220,31 @@ async function loads(): Promise<void> {
       await eventually(() => answers(https));
     }
     for (const [what, scheme, close] of cases) {
-      const others = [await running(), second, ...(scheme === 'https' ? [own] : [])];
-      await compare(what, first, others, { scheme, close, asBrowser: false });
+      const ours = await running();
+      const url = (one: Running) => `${scheme}://127.0.0.1:${one[scheme]}/`;
+      const others = [ours, second, ...(scheme === 'https' ? [own] : [])];
+      const most = await compare(what, first, others, (one) =>
+        underLoad({ url: url(one), pid: one.pid, seconds, close, asBrowser: false }),
+      );
+      if (!close) {
+        const perSecond = median(most.map((sample) => sample.perSecond)) * steadyShare;
+        await compare(`${what}, steady`, first, [ours, second], (one) =>
+          atRate({ url: url(one), pid: one.pid, seconds, perSecond }),
+        );
+      }
     }
     for (const [n, { count, one }] of acls.entries()) {
       const { refused } = await agent.put(wanted(n + 2, policies(count)));
       if (refused.length > 0) throw new Error(JSON.stringify(refused));
       const others = [await running(), { ...first, what: 'by hand without' }];
-      await compare(withPolicies(count), one, others, { scheme: 'http', close: false, asBrowser: true });
+      await compare(
+        withPolicies(count),
+        one,
+        others,
+        ({ http, pid }) =>
+          underLoad({ url: `http://127.0.0.1:${http}/`, pid, seconds, close: false, asBrowser: true }),
+        Math.ceil(rounds / 3),
+      );
     }
   } finally {
     await agent.remove();
@@ -254,7 +288,9 @@ async function instructions(): Promise<void> {
 
 try {
   if (seconds > 0) {
-    console.log('ratios to the one by hand, medians of the rounds (and their range)');
+    console.log(
+      'ratios to the one by hand: medians of the rounds (and their range); p99 of all rounds together',
+    );
     await loads();
   }
   console.log('instructions of HAProxy itself for a request, amphora : by hand');

@@ -2,10 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from '../../src/platform/run.ts';
+import type { Latencies } from './latencies.ts';
 
 export interface Sample {
   readonly perSecond: number;
-  readonly p99Us: number;
+  readonly latencies: Latencies;
   /** Of the process alone, with what the kernel does for it. */
   readonly cpuUsPerRequest: number;
 }
@@ -32,13 +33,16 @@ export const browserHeaders = {
 } as const;
 
 const lines = Object.entries(browserHeaders).map(([name, value]) => `wrk.headers["${name}"] = "${value}"\n`);
-/** What wrk sends, and its summary: requests, duration and 99th percentile in microseconds, failures. */
+/** What wrk sends, and its summary: requests, duration in microseconds, failures; then how many took how long. */
 const script = (asBrowser: boolean): string => `${asBrowser ? lines.join('') : ''}
 ${asBrowser ? 'n = 0\nrequest = function()\n n = n + 1\n return wrk.format("GET", "/shop/items/" .. n)\nend' : ''}
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("@%d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(99),
+  io.write(string.format("@%d %d %d\\n", summary.requests, summary.duration,
     e.connect + e.read + e.write + e.status + e.timeout))
+  for i = 1, #latency do
+    io.write(string.format("#%d %d\\n", latency(i)))
+  end
 end
 `;
 
@@ -56,18 +60,21 @@ export async function underLoad({ url, pid, seconds, close, asBrowser }: Load): 
       { timeoutMs: (seconds + 20) * 1000 },
     );
     const spent = (await cpuSeconds(pid)) - before;
-    const [requests = 0, durationUs = 0, p99Us = 0, errors = 0] = (/^@(.*)$/m.exec(said)?.[1] ?? '')
+    const [requests = 0, durationUs = 0, errors = 0] = (/^@(.*)$/m.exec(said)?.[1] ?? '')
       .split(' ')
       .map(Number);
     if (requests === 0 || errors > 0) throw new Error(`${url}: ${errors} errors\n${said}`);
-    return { perSecond: requests / (durationUs / 1e6), p99Us, cpuUsPerRequest: (spent / requests) * 1e6 };
+    const latencies = new Map(
+      [...said.matchAll(/^#(\d+) (\d+)$/gm)].map(([, us, count]) => [Number(us), Number(count)]),
+    );
+    return { perSecond: requests / (durationUs / 1e6), latencies, cpuUsPerRequest: (spent / requests) * 1e6 };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 /** User and system time of a process so far. */
-async function cpuSeconds(pid: number): Promise<number> {
+export async function cpuSeconds(pid: number): Promise<number> {
   const cells = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
   return (Number(cells[11]) + Number(cells[12])) / 100;
 }
