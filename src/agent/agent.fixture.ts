@@ -68,15 +68,16 @@ export class AgentUnderTest {
     this.run = run;
   }
 
-  /** `within`: a command that runs the command it is given, in other surroundings. */
+  /** `within`: a command that runs the command it is given, in other surroundings. `folder`: where it keeps its files. */
   static async start(
     env: NodeJS.ProcessEnv = {},
     within: readonly string[] = [],
     heartbeatMs = 200,
+    folder = tmpdir(),
   ): Promise<AgentUnderTest> {
     const amphoraId = randomUUID();
     const own = await issueAmphora(authority, amphoraId, { days: 1 });
-    const run = await mkdtemp(join(tmpdir(), 'agent-'));
+    const run = await mkdtemp(join(folder, 'agent-'));
     const boot: Boot = {
       wire: 1,
       amphoraId,

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -26,6 +26,7 @@ import {
   testMember,
   type TestMember,
 } from './agent.fixture.ts';
+import { ask } from './haproxy/socket.ts';
 
 const certificate = aCertificate('www.example.com');
 
@@ -194,6 +195,21 @@ describe('an agent', () => {
     expect(list.trim().split('\n')).toHaveLength(2);
   });
 
+  it('does not have HAProxy read the authorities that the machine trusts, which nobody asks it about', async () => {
+    await agent.put(serving());
+    const shown = await ask(join(agent.run, 'haproxy/stats.sock'), 'show ssl ca-file');
+    expect(shown.trim()).toBe('');
+  });
+
+  it('keeps the configuration that it serves and the one before, and no others', async () => {
+    for (const n of [1, 2, 3, 4]) {
+      const outcome = await agent.put(serving(n, [http({ timeoutClientData: 50_000 + n })]));
+      expect(outcome.change).toBe(n === 1 ? 'start' : 'reload');
+    }
+    const names = await readdir(join(agent.run, 'haproxy'));
+    expect(names.filter((name) => Number.isInteger(Number(name))).toSorted()).toEqual(['3', '4']);
+  });
+
   it('goes on with the certificates it has when the key manager gives none any more, and says so', async () => {
     const other = await freePort();
     await agent.put(serving(1, [https(other)]));
@@ -303,9 +319,16 @@ describe('an agent', () => {
     await get(port);
     expect(await counted()).toMatchObject({ totalConnections: 4 });
     const first = (await agent.haproxyPid()) ?? 0;
+    const { haproxy } = (await agent.status()).memory;
     process.kill(first, 'SIGKILL');
     await eventually(async () => ((await agent.haproxyPid()) === first ? undefined : true));
-    // The worker of the killed master may have answered somebody in its last moment.
+    // The workers of the killed master may have answered somebody in their last moment.
+    const lives = (pid: number) =>
+      readFile(`/proc/${pid}/stat`, 'utf8').then(
+        (line) => !line.includes(') Z '),
+        () => false,
+      );
+    for (const { pid } of haproxy) await eventually(async () => ((await lives(pid)) ? undefined : true));
     const { totalConnections } = await counted();
     expect(totalConnections).toBeGreaterThanOrEqual(4);
     expect(await get(port)).toBe('one');

@@ -81,7 +81,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const surroundings = { paths, files, haproxy, machine, version, user, allowed, udp, peak, log };
   const apply = applier({
     ...{ ...surroundings, ensureLinks, claimVips },
-    beforeChange: workers.hear,
+    beforeChange: workers.count,
     revived: () => keepalived.track(true),
   });
 

@@ -149,7 +149,8 @@ export function applier(options: ApplierOptions) {
     const checked = next.pools.some(({ healthMonitor }) => healthMonitor !== null);
     const state =
       checked && haproxy.alive() ? await ask(paths.statsSocket, 'show servers state').catch(() => '') : '';
-    await writeFile(paths.serverState, stillTrue(state || '1', applied?.carried, next), { mode: 0o600 });
+    const kept = state === '' ? '1\n' : stillTrue(state, applied?.carried, next);
+    await writeFile(paths.serverState, kept, { mode: 0o600 });
   }
 
   /** Without a reload, where there is a way; then with HAProxy's present bound on connections. */
@@ -230,7 +231,7 @@ export function applier(options: ApplierOptions) {
           maxconn: loaded.made.budget.maxconn,
           closed: isNew ? [] : closedBeside(tree),
         };
-        await writeWhole(paths.applied, JSON.stringify(applied));
+        await save(applied);
         return loaded;
       }
       for (const [id, reason] of problems) if (!refused.has(id)) refused.set(id, reason);
@@ -238,12 +239,16 @@ export function applier(options: ApplierOptions) {
     }
   }
 
+  /** For the next agent. What is carried is left out when it is what was wished. */
+  const save = ({ carried, ...rest }: Applied): Promise<void> =>
+    writeWhole(paths.applied, JSON.stringify(carried === rest.wanted ? rest : { ...rest, carried }));
+
   async function tryRevive(): Promise<void> {
     if (haproxy.alive() || stopped || applied === undefined) return;
     const { wanted, refused } = applied;
     await make(applied.carried);
     applied = { ...applied, wanted, refused: [...refused, ...applied.refused] };
-    await writeWhole(paths.applied, JSON.stringify(applied));
+    await save(applied);
     await options.revived();
     log.warn({ master: haproxy.master() }, 'HAProxy was down and is started again');
   }
@@ -259,7 +264,8 @@ export function applier(options: ApplierOptions) {
     async recall(): Promise<void> {
       const text = await readFile(paths.applied, 'utf8').catch(() => undefined);
       if (text === undefined) return;
-      applied = JSON.parse(text) as Applied;
+      const saved = JSON.parse(text) as Omit<Applied, 'carried'> & Partial<Applied>;
+      applied = { ...saved, carried: saved.carried ?? saved.wanted };
       newestGeneration = applied.wanted.generation;
       serve(rendered(applied.carried, applied.maxconn));
     },
@@ -305,7 +311,7 @@ export function applier(options: ApplierOptions) {
           const refused = streams.listeners.map(({ id }) => ({ id, reason: error.message }));
           const carried = applied?.carried ?? { ...streams, listeners: [], pools: [] };
           applied = { ...applied, wanted: streams, carried, refused, warnings: [] };
-          await writeWhole(paths.applied, JSON.stringify(applied));
+          await save(applied);
           return answer(applied, 'none');
         }
       });

@@ -28,7 +28,7 @@ export function withHeldCertificates(wanted: WantedAmphora, before: WantedAmphor
       },
     };
   });
-  return { tree: { ...wanted, listeners }, warnings };
+  return { tree: warnings.length === 0 ? wanted : { ...wanted, listeners }, warnings };
 }
 
 /**

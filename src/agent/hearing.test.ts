@@ -99,6 +99,20 @@ describe('hearing the workers of HAProxy', () => {
     expect(heardTotal()).toBe(9);
   });
 
+  it('counts without asking for members, of whom what was heard last stands', async () => {
+    await all.hear();
+    const { current } = all.last();
+    for (const pids of [[10], [11, 10]]) {
+      workers = new Map(pids.map((pid) => [pid, 8]));
+      atSocket = pids[0];
+      asked = [];
+      await all.count();
+      expect(asked.filter((question) => !question.endsWith('show stat -1 1 -1'))).toEqual([]);
+      expect(heardTotal()).toBe(8 * pids.length);
+      expect(all.last().current).toBe(current);
+    }
+  });
+
   it('goes on from what an agent before has counted', async () => {
     await all.hear();
     workers = new Map([[12, 1]]);

@@ -89,7 +89,9 @@ class Amphora {
   static async boot(limitBytes: number): Promise<Amphora> {
     const group = await memoryGroup(limitBytes);
     const env = { LIVIA_MEMORY_LIMIT_BYTES: String(limitBytes) };
-    return new Amphora(await AgentUnderTest.start(env, group.within), group, await freePort());
+    // On tmpfs as in an amphora: its files are part of its memory.
+    const agent = await AgentUnderTest.start(env, group.within, 200, '/dev/shm');
+    return new Amphora(agent, group, await freePort());
   }
 
   /** Carries this from now on; every call is a reload, for its wish differs in what only a reload can change. */

@@ -57,6 +57,8 @@ function globalLines(wanted: WantedAmphora, budget: MemoryBudget, paths: Haproxy
     `tune.ssl.cachesize ${budget.cacheSize}`,
     'tune.ssl.lifetime 300',
     'tune.ssl.default-dh-param 2048',
+    // Its own HTTP client, which nothing here uses, would read the system's CAs at each start, reload and check.
+    'httpclient.ssl.verify none',
   ];
 }
 
