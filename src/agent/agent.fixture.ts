@@ -111,7 +111,8 @@ export class AgentUnderTest {
     }
     this.#process = child;
     await eventually(async () => {
-      if (child.exitCode !== null) throw new Error(`the agent ended: ${this.#said}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the agent ended, ${child.signalCode ?? child.exitCode}: ${this.#said}`);
       return this.status().catch(() => undefined);
     });
   }

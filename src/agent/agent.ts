@@ -59,7 +59,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     files.prepare(),
   ]);
 
-  if (options.ownMachine === true) await boundTcp(machine.limitBytes);
+  if (options.ownMachine === true) {
+    await boundTcp(machine.limitBytes, machine.tcpInside).catch((error: unknown) =>
+      log.error({ err: error }, 'buffers of TCP have no bound'),
+    );
+  }
   const keepalived = keepalivedProcess(paths.keepalived, log);
   async function claimVips(wanted: WantedAmphora): Promise<void> {
     if (wanted.vrrp !== undefined) await keepalived.track(haproxy.alive());

@@ -11,6 +11,7 @@ async function machineUsedBytes(): Promise<number> {
 export interface Machine {
   readonly limitBytes: number;
   readonly reservedBytes: number;
+  readonly tcpInside: boolean;
   readonly fileLimit: number;
   readonly threads: number;
 }
@@ -28,6 +29,7 @@ export async function measureMachine(env: NodeJS.ProcessEnv = process.env): Prom
   return {
     limitBytes,
     reservedBytes: limitBytes < totalmem() ? 96 * miB : Math.max(384 * miB, Math.floor(limitBytes * 0.08)),
+    tcpInside: cgroup?.version === 'v2',
     // HAProxy raises its soft limit to the hard one by itself.
     fileLimit: Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? 1024),
     threads: Math.min(availableParallelism(), 64),

@@ -4,16 +4,28 @@ import { tcpBytesOf } from '../plan/memory-budget.ts';
 import { numberIn, ownCgroup, unlimitedBytes } from './cgroup.ts';
 
 const pageBytes = 4096;
-const tcpMem = '/proc/sys/net/ipv4/tcp_mem';
+const settings = '/proc/sys/net/ipv4';
 
 /**
- * Bounds TCP's buffers on a machine that is the amphora's alone: `net.ipv4.tcp_mem`, in pages (Linux,
- * networking/ip-sysctl.rst). It is not in a network namespace; there whoever made the instance bounds them.
+ * Bounds TCP's buffers in a network that is the amphora's alone. Where they are memory of its cgroup (`inside`, version 2)
+ * nothing bounds them all together, and the kernel kills for them: there each connection has small ones. What is not yet
+ * sent, 16 KiB and the packet it is part of; what is not yet read, 64 KiB. Data under way is not bounded by this, so that
+ * a far client is served as fast as ever.
+ *
+ * Else `tcp_mem`, in pages, which only a whole machine has (Linux, networking/ip-sysctl.rst): in a network namespace
+ * whoever made the instance bounds them.
  */
-export async function boundTcp(limitBytes: number, file = tcpMem): Promise<void> {
+export async function boundTcp(limitBytes: number, inside: boolean, folder = settings): Promise<void> {
   const pages = Math.floor(tcpBytesOf(limitBytes) / pageBytes);
-  const text = [pages / 2, (pages * 2) / 3, pages].map(Math.floor).join(' ');
-  await writeFile(file, text, { flag: 'r+' }).catch(() => {}); // `tcpMemory` tells what is in force
+  const wanted = inside
+    ? { tcp_notsent_lowat: [16_384], tcp_rmem: [4096, 65_536, 65_536] }
+    : { tcp_mem: [pages / 2, (pages * 2) / 3, pages].map(Math.floor) };
+  for (const [name, values] of Object.entries(wanted)) {
+    const text = values.join(' ');
+    await writeFile(join(folder, name), text, { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
 }
 
 export interface TcpMemory {
@@ -38,7 +50,7 @@ export async function tcpMemory(): Promise<TcpMemory> {
     return counted ? { usedBytes, limitBytes } : {};
   }
   const [bounds, sockets] = await Promise.all(
-    [tcpMem, '/proc/net/sockstat'].map((path) => readFile(path, 'utf8').catch(() => '')),
+    [join(settings, 'tcp_mem'), '/proc/net/sockstat'].map((path) => readFile(path, 'utf8').catch(() => '')),
   );
   const most = bounds?.trim().split(/\s+/)[2];
   const used = /^TCP: .* mem (\d+)$/m.exec(sockets ?? '')?.[1];

@@ -10,6 +10,7 @@ function input(changes: Partial<BudgetInput> = {}): BudgetInput {
   return {
     limitBytes: giB,
     reservedBytes: 96 * miB,
+    tcpInside: false,
     fileLimit: 1_048_576,
     version: '2.6.12-1+deb12u4',
     threads: 1,
@@ -30,6 +31,7 @@ const anyInput: fc.Arbitrary<BudgetInput> = fc.record({
     fc.integer({ min: 1, max: 1024 }).map((n) => n * giB),
   ),
   reservedBytes: fc.integer({ min: 0, max: 128 }).map((n) => n * miB),
+  tcpInside: fc.boolean(),
   fileLimit: fc.integer({ min: 1024, max: 4_000_000 }),
   version: fc.constantFrom('2.6.12', '3.0.0', '3.2.0', '3.4.0-64a335366', 'unknown'),
   threads: fc.integer({ min: 1, max: 64 }),
@@ -71,6 +73,18 @@ describe('the memory budget', () => {
     const budget = memoryBudget(input({ limitBytes: 256 * miB }));
     expect(budget.fits).toBe(true);
     expect(budget.maxconn).toBeGreaterThan(400);
+  });
+
+  it('counts TCP of every connection where the kernel does not bound all of it', () => {
+    for (const limitBytes of [256 * miB, giB]) {
+      const [bounded, inside] = [false, true].map((tcpInside) =>
+        memoryBudget(input({ limitBytes, tcpInside })),
+      );
+      expect(bounded?.terms.tcpBytes).toBe(Math.floor(0.08 * limitBytes));
+      expect(inside?.fits).toBe(true);
+      expect(inside?.terms.tcpBytes).toBe(2 * (inside?.maxconn ?? 0) * 144 * 1024);
+      expect(inside?.maxconn).toBeLessThan(bounded?.maxconn ?? 0);
+    }
   });
 
   it('gives the default limit in full where there is room, without a warning', () => {

@@ -29,6 +29,12 @@ const leastRoom = 4096;
 const smallestMaxconn = 100;
 const hardStopAfterSeconds = 1800;
 
+/**
+ * What TCP's buffers of a slow reader may take where nothing bounds them all together: on both sides of HAProxy, with the
+ * small ones of `boundTcp` (agent). Measured over a network: 104 to 123 KiB, 1,620 to 3,300 with the kernel's own settings.
+ */
+const slowReaderTcpBytes = 144 * kiB;
+
 /** What one connection may hold when its client does not read: 60, 92 and 128 measured, with the kernel's objects. */
 const connectionBytes = { plain: 64 * kiB, terminated: 96 * kiB, reencrypted: 136 * kiB } as const;
 
@@ -40,6 +46,8 @@ export interface BudgetInput extends WorkerLoad {
   readonly limitBytes: number;
   /** What is not HAProxy's: the agent beside it, and the operating system where there is one inside. */
   readonly reservedBytes: number;
+  /** TCP's buffers are memory of the limit like any other, with no bound of their own (cgroup v2). */
+  readonly tcpInside: boolean;
   /** RLIMIT_NOFILE of HAProxy. */
   readonly fileLimit: number;
   readonly listeners: readonly {
@@ -97,7 +105,7 @@ function maxReloadsFor(limitBytes: number): number {
 const roomFor = (connections: number): number =>
   Math.max(leastRoom, 2 ** (Math.floor(Math.log2(connections)) + 1));
 
-/** T: what the kernel may take for buffers of TCP. */
+/** T: what the kernel may take for buffers of TCP, where it bounds them all together. */
 export const tcpBytesOf = (limitBytes: number): number => Math.floor(limitBytes * 0.08);
 
 /** Solves the inequality for `maxconn`. Pure: the same input gives the same budget at every render. */
@@ -109,11 +117,14 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
     connectionBytes.plain,
     ...input.listeners.map((listener) => connectionBytes[listener.kind]),
   );
-  const tcpBytes = tcpBytesOf(input.limitBytes);
+  const tcpBytes = input.tcpInside ? 0 : tcpBytesOf(input.limitBytes);
+  const tcpPerConnection = input.tcpInside ? slowReaderTcpBytes : 0;
 
   const leftBytes =
     input.limitBytes - tcpBytes - input.reservedBytes - (maxReloads + 3) * (fixedWorkerBytes + cacheBytes);
-  const byMemory = Math.floor(leftBytes / (2 * perConnection + (maxReloads + 3) * slotBytes));
+  const byMemory = Math.floor(
+    leftBytes / (2 * (perConnection + tcpPerConnection) + (maxReloads + 3) * slotBytes),
+  );
   // Each connection has two sides; each server may have a check under way; each thread its pollers and pipes.
   const binds = input.listeners.reduce((sum, listener) => sum + listener.binds, 0);
   const byFiles = Math.floor(
@@ -163,7 +174,7 @@ export function memoryBudget(input: BudgetInput): MemoryBudget {
       workerBytes: fixedWorkerBytes + maxconn * slotBytes,
       cacheBytes,
       connectionBytes: perConnection,
-      tcpBytes,
+      tcpBytes: tcpBytes + 2 * maxconn * tcpPerConnection,
       reservedBytes: input.reservedBytes,
       limitBytes: input.limitBytes,
     },

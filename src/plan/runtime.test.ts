@@ -50,7 +50,10 @@ const tree = (
   });
 /** As on an amphora so large that its memory bounds nothing. */
 function rendered(wanted: WantedAmphora, running?: number, version = '2.6.12') {
-  const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576, threads: 1, version };
+  const machine = {
+    ...{ limitBytes: 2 ** 36, reservedBytes: 0, tcpInside: false, fileLimit: 1_048_576 },
+    ...{ threads: 1, version },
+  };
   const budget = memoryBudget({ ...machine, ...demandOf(wanted), running });
   const paths = {
     ...{ statsSocket: '/s', serverState: '/t', pingCheck: '/p', exporterSocket: '/e', metricsSocket: '/m' },

@@ -6,9 +6,9 @@
  */
 import { createAuthority, issueAmphora } from '../../src/pki/ca.ts';
 import { aTls } from '../../src/plan/haproxy/wanted.fixture.ts';
+import { slowReadersAtReload } from '../memory/own-network.ts';
 import {
   bigConfiguration,
-  fullOfSlowReaders,
   manyReloads,
   type Measured,
   theReport,
@@ -65,7 +65,7 @@ for (const limitBytes of limits) {
   show('the report: a listener, then a pool', await theReport(limitBytes));
   show('50 reloads, 2 long-lived connections each', await manyReloads(limitBytes, 50));
   // More slow readers than this fill the memory for TCP of a machine of 24 GiB.
-  show('a reload full of slow TLS readers', await fullOfSlowReaders(limitBytes, 2500));
+  show('a reload full of slow TLS readers', await slowReadersAtReload(limitBytes, 2500));
   if (limitBytes >= 1024 * miB) {
     show('1,000 certificates, 10,000 members', await bigConfiguration(limitBytes, thousand, 10_000));
   }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # The first process of the guest of run.sh.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CI=true NO_COLOR=1
+export PATH=/root/livia/node_modules/.bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 CI=true NO_COLOR=1
 mount -t proc proc /proc
-mount -t sysfs sys /sys
+mountpoint -q /sys || mount -t sysfs sys /sys
 mkdir -p /dev/shm
 for folder in /dev/shm /run /tmp; do mount -t tmpfs tmpfs $folder; done
 mount -t cgroup2 none /sys/fs/cgroup
@@ -12,7 +12,6 @@ cd /root/livia || exit
 
 check() {
   set -e
-  echo "guest: kernel $(uname -r), controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
   node setup/run.mjs start --detach
   pid=$(cut -d' ' -f1 .livia/cloud/instances/*/pid)
   group=/sys/fs/cgroup$(sed 's/^0:://' "/proc/$pid/cgroup")
@@ -23,9 +22,10 @@ check() {
   grep -q '^oom_kill 0$' "$group/memory.events"
   node setup/run.mjs stop
   [ -z "$(find /sys/fs/cgroup -name '*livia*')" ]
-  node node_modules/.bin/vitest run --project unit --testTimeout=240000 --hookTimeout=240000 src/cloudlet/host
+  vitest run --project unit --testTimeout=240000 --hookTimeout=240000 src/cloudlet/host
 }
-(check) && echo 'guest: all is well'
+echo "guest: kernel $(uname -r), controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
+if [ -e /root/command ]; then (eval "$(cat /root/command)"); else (check); fi && echo 'guest: all is well'
 sync
 echo o >/proc/sysrq-trigger
 sleep 10

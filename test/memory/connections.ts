@@ -55,6 +55,7 @@ function readSlowly(port: number, count: number): void {
   for (let side = 0; side < 16; side += 1) next();
   setInterval(() => process.stdout.write(`${alive}\n`), 100);
   process.stdin.resume().once('end', () => process.exit());
+  process.stdout.on('error', () => process.exit()); // nobody asks any longer
 }
 
 if (process.argv[1] === import.meta.filename) {

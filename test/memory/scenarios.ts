@@ -1,10 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentUnderTest, freePort, get } from '../../src/agent/agent.fixture.ts';
-import { demandOf } from '../../src/plan/haproxy/demand.ts';
 import {
   aCertificate,
   aListener,
@@ -14,9 +12,7 @@ import {
   aWanted,
   id,
 } from '../../src/plan/haproxy/wanted.fixture.ts';
-import { memoryBudget, worstCaseBytes } from '../../src/plan/memory-budget.ts';
 import type { WantedAmphora, WantedListener, WantedPool } from '../../src/wire/wanted.ts';
-import { haproxyVersion } from '../../src/agent/haproxy/version.ts';
 import { type Held, holdAnswers, slowReaders } from './connections.ts';
 import { type MemoryGroup, memoryGroup } from './memory-group.ts';
 import { type UpstreamPolicy, upstreamAmphora } from './upstream.ts';
@@ -38,8 +34,8 @@ export interface Measured {
   readonly startMs: number;
   readonly reloads: number;
   readonly oomKills: number;
-  /** The most in buffers of its TCP sockets, which are not in the peak; undefined where the kernel does not tell. */
-  readonly tcpPeakBytes: number | undefined;
+  /** The most in buffers of its TCP sockets: beside the peak with version 1 of cgroups, in it with version 2. */
+  readonly tcpPeakBytes: number;
   /** The bound on them that the agent tells of. */
   readonly tcpLimitBytes: number | undefined;
   /** The listener answered a new client at the end. */
@@ -47,6 +43,13 @@ export interface Measured {
   /** Connections that were open during the last reload. */
   readonly connections: number;
 }
+
+/** Runs the agent that follows with its files where an amphora has them, by which it knows the machine for its own. */
+const onOwnMachine = [
+  ...['unshare', '--mount', 'sh', '-c'],
+  'files=$(dirname "$LIVIA_BOOT_FILE") && mount -t tmpfs tmpfs /run && mkdir /run/livia && ' +
+    'mount --bind "$files" /run/livia && unset LIVIA_BOOT_FILE && exec "$0" "$@"',
+];
 
 /** A member whose `/slow` never ends and whose `/long` is longer than any buffer on the way. */
 async function member() {
@@ -86,11 +89,13 @@ class Amphora {
     this.port = port;
   }
 
-  static async boot(limitBytes: number): Promise<Amphora> {
-    const group = await memoryGroup(limitBytes);
-    const env = { LIVIA_MEMORY_LIMIT_BYTES: String(limitBytes) };
+  /** `asInstance`: its agent takes this process's network for its own, which has to be one (`own-network.ts`). */
+  static async boot(memory: number | MemoryGroup, asInstance: boolean): Promise<Amphora> {
+    const group = typeof memory === 'number' ? await memoryGroup(memory) : memory;
+    const env = { LIVIA_MEMORY_LIMIT_BYTES: String(group.limitBytes) };
+    const within = asInstance ? [...group.within, ...onOwnMachine] : group.within;
     // On tmpfs as in an amphora: its files are part of its memory.
-    const agent = await AgentUnderTest.start(env, group.within, 200, '/dev/shm');
+    const agent = await AgentUnderTest.start(env, within, 200, '/dev/shm');
     return new Amphora(agent, group, await freePort());
   }
 
@@ -120,18 +125,10 @@ class Amphora {
   }
 
   async measured(connections: number): Promise<Measured> {
-    const { limitBytes } = this.group;
-    const version = await haproxyVersion('haproxy');
-    const machine = {
-      version,
-      reservedBytes: 96 * miB,
-      fileLimit: 1_048_576,
-      threads: availableParallelism(),
-    };
-    const budget = memoryBudget({ limitBytes, ...machine, ...demandOf(this.#wanted) });
+    const { memory } = await this.agent.status();
     return {
-      limitBytes,
-      budgetBytes: worstCaseBytes(budget),
+      limitBytes: this.group.limitBytes,
+      budgetBytes: memory.budget?.worstCaseBytes ?? Infinity,
       peakBytes: Math.max(this.#highestBytes, await this.group.peakBytes()),
       steadyBytes: this.#last.steadyBytes,
       lastReloadPeakBytes: this.#last.peakBytes,
@@ -140,7 +137,7 @@ class Amphora {
       reloads: this.#reloads,
       oomKills: await this.group.oomKills(),
       tcpPeakBytes: await this.group.tcpPeakBytes(),
-      tcpLimitBytes: (await this.agent.status()).memory.tcpLimitBytes,
+      tcpLimitBytes: memory.tcpLimitBytes,
       serves: (await get(this.port, '/', true)) === 'one',
       connections,
     };
@@ -161,11 +158,12 @@ const https = (changes: Partial<WantedListener> = {}): Partial<WantedListener> =
 });
 
 async function onAmphora(
-  limitBytes: number,
+  memory: number | MemoryGroup,
   story: (amphora: Amphora, pool: WantedPool, held: Held[]) => Promise<void>,
+  asInstance = false,
 ): Promise<Measured> {
   const held: Held[] = [];
-  const [amphora, web] = await Promise.all([Amphora.boot(limitBytes), member()]);
+  const [amphora, web] = await Promise.all([Amphora.boot(memory, asInstance), member()]);
   try {
     const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
     await story(amphora, pool, held);
@@ -195,25 +193,57 @@ export const manyReloads = (limitBytes: number, count: number) =>
   });
 
 /** A reload while the listener is full of TLS clients that do not read their answers. */
-export const fullOfSlowReaders = (limitBytes: number, atMost: number) =>
-  onAmphora(limitBytes, async (amphora, pool, held) => {
-    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
-    const { maxconn } = (await amphora.agent.status()).memory;
-    // One place stays free for the client that asks at the end whether it serves.
-    held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
-    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
-  });
+export const fullOfSlowReaders = (memory: number | MemoryGroup, atMost: number) =>
+  onAmphora(
+    memory,
+    async (amphora, pool, held) => {
+      await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+      const { maxconn } = (await amphora.agent.status()).memory;
+      // One place stays free for the client that asks at the end whether it serves.
+      held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+      await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+    },
+    true,
+  );
+
+/** The kernel's own buffers of TCP: OOM kills until so many do not read, or until the first. */
+export async function killsByBuffers(limitBytes: number, slow: number): Promise<number> {
+  const [amphora, web] = await Promise.all([Amphora.boot(limitBytes, false), member()]);
+  const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
+  const held: Held[] = [];
+  try {
+    await amphora.carry(https(), [pool]);
+    let all = false;
+    void slowReaders(amphora.port, slow).then((readers) => {
+      held.push(readers);
+      all = true;
+    });
+    for (;;) {
+      const kills = await amphora.group.oomKills();
+      if (kills > 0 || all) return kills;
+      await sleep(100);
+    }
+  } finally {
+    for (const readers of held) readers.end();
+    await amphora.remove();
+    web.close();
+  }
+}
 
 /** As many slow readers as it takes on the worker before a reload, and on the worker after it, and one reload more. */
 export const fullTwice = (limitBytes: number, atMost: number) =>
-  onAmphora(limitBytes, async (amphora, pool, held) => {
-    for (let round = 0; round < 2; round += 1) {
+  onAmphora(
+    limitBytes,
+    async (amphora, pool, held) => {
+      for (let round = 0; round < 2; round += 1) {
+        await amphora.carry(https({ connectionLimit: atMost }), [pool]);
+        const { maxconn } = (await amphora.agent.status()).memory;
+        held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+      }
       await amphora.carry(https({ connectionLimit: atMost }), [pool]);
-      const { maxconn } = (await amphora.agent.status()).memory;
-      held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
-    }
-    await amphora.carry(https({ connectionLimit: atMost }), [pool]);
-  });
+    },
+    true,
+  );
 
 /**
  * How many connections of each of three workers live after a reload, each worker having had so many, on an amphora

@@ -32,7 +32,7 @@ async function worker(threads: number, pool: Partial<WantedPool>, listener: Part
     listeners: [aListener(1, { port: await freePort(), defaultPoolId: id('p', 1), ...listener })],
     pools: [aPool(1, pool)],
   });
-  const machine = { limitBytes: 2 ** 36, reservedBytes: 0, fileLimit: 1_048_576 };
+  const machine = { limitBytes: 2 ** 36, reservedBytes: 0, tcpInside: false, fileLimit: 1_048_576 };
   const budget = memoryBudget({ ...machine, version, threads, ...demandOf(wanted), running: 4096 });
   const paths = {
     ...{ statsSocket: join(run, 'stats.sock'), serverState: join(run, 'state'), pingCheck: '/bin/true' },

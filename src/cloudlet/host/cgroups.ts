@@ -97,7 +97,8 @@ export function findPlaces(mountinfo: string, own: string): Place[] {
 
 /**
  * Of an instance's memory, for the buffers of its TCP sockets: about what a kernel gives TCP on a machine of that size
- * (`net.ipv4.tcp_mem`), which namespaces of one machine would else share. Version 2 counts them as the group's memory.
+ * (`net.ipv4.tcp_mem`), which namespaces of one machine would else share. Version 2 counts them as the group's memory
+ * and has no such bound: there an instance sees to them itself.
  */
 const tcpShare = 0.08;
 

@@ -181,6 +181,7 @@ export function render(
   const budget = memoryBudget({
     limitBytes: 1024 ** 3,
     reservedBytes: 96 * 1024 ** 2,
+    tcpInside: false,
     fileLimit: 1_048_576,
     threads: 1,
     version,
