@@ -2,12 +2,9 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { aListener, aMember, aPool, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
-import { abilitiesOf } from '../../plan/runtime/abilities.ts';
 import type { WantedListener, WantedPool } from '../../wire/wanted.ts';
 import { AgentUnderTest, freePort, textOf, testMember, type TestMember } from '../agent.fixture.ts';
-import { haproxyVersion } from '../haproxy/version.ts';
 
-const abilities = abilitiesOf(await haproxyVersion('haproxy'));
 const names = ['one', 'two', 'three', 'four'];
 let servers: TestMember[];
 let agent: AgentUnderTest;
@@ -73,30 +70,41 @@ describe('clients that are told apart by their address', () => {
   });
 });
 
-it.skipIf(!abilities.serversWithCookie)(
-  'a client stays by its cookie with a member that was added without a reload (HAProxy 3.0 and later)',
-  async () => {
-    const sessionPersistence: WantedPool['sessionPersistence'] = {
-      type: 'HTTP_COOKIE',
-      cookieName: null,
-      persistenceTimeout: null,
-      persistenceGranularity: null,
-    };
-    await put({ sessionPersistence }, [0]);
-    expect(await put({ sessionPersistence }, [0, 1])).toMatchObject({ change: 'runtime' });
-    const cookies = new Map<string, string | undefined>();
-    for (let n = 0; n < 4; n += 1) {
-      const { name, cookie } = await asks();
+describe('a client with a cookie', () => {
+  const sessionPersistence: WantedPool['sessionPersistence'] = {
+    type: 'HTTP_COOKIE',
+    cookieName: null,
+    persistenceTimeout: null,
+    persistenceGranularity: null,
+  };
+
+  /** The cookie of each member that answers, by its name. */
+  async function given(tries: number): Promise<Map<string, string>> {
+    const cookies = new Map<string, string>();
+    for (let n = 0; n < tries; n += 1) {
+      const { name, cookie = 'none' } = await asks();
       cookies.set(name, cookie);
     }
-    expect([...cookies.keys()].toSorted()).toEqual(['one', 'two']);
-    for (let n = 0; n < 6; n += 1) {
-      for (const [name, cookie = 'none'] of cookies) expect((await asks({ cookie })).name).toBe(name);
+    return cookies;
+  }
+  async function expectToStay(cookies: ReadonlyMap<string, string>): Promise<void> {
+    for (let n = 0; n < 3; n += 1) {
+      for (const [name, cookie] of cookies) expect((await asks({ cookie })).name).toBe(name);
     }
-    // The reload after it knows the same cookies.
-    expect(await put({ sessionPersistence }, [0, 1], { timeoutClientData: 7000 })).toMatchObject({
-      change: 'reload',
-    });
-    for (const [name, cookie = 'none'] of cookies) expect((await asks({ cookie })).name).toBe(name);
-  },
-);
+  }
+
+  it('stays with a member that was added without a reload, also after a reload and when it left between', async () => {
+    await put({ sessionPersistence }, [0]);
+    expect(await put({ sessionPersistence }, [0, 1])).toMatchObject({ change: 'runtime' });
+    const cookies = await given(4);
+    expect([...cookies.keys()].toSorted()).toEqual(['one', 'two']);
+    await expectToStay(cookies);
+    expect(await put({ sessionPersistence }, [0])).toMatchObject({ change: 'runtime' });
+    expect(await given(2)).toEqual(new Map([['one', cookies.get('one')]]));
+    expect(await put({ sessionPersistence }, [0, 1])).toMatchObject({ change: 'runtime' });
+    await expectToStay(cookies);
+    const other = { timeoutClientData: 7000 };
+    expect(await put({ sessionPersistence }, [0, 1], other)).toMatchObject({ change: 'reload' });
+    await expectToStay(cookies);
+  });
+});

@@ -8,13 +8,13 @@ import type { Holder } from './authority.fixture.ts';
 import {
   authorities,
   certificates,
-  cookiesOf,
   expectedOf,
   isServed,
   isTls,
   type Question,
   questions,
   shownTo,
+  stayersOf,
   type Wish,
 } from './wishes.fixture.ts';
 
@@ -22,17 +22,19 @@ import {
 interface Door {
   readonly host: string;
   readonly port: number;
+  /** Of a server. */
+  readonly cookieOf: (backend: string, server: string) => string;
 }
 
 /** What a client hears: the body of an answer, its status when that is another than 200, with where it leads. */
 async function hear(
-  door: Door,
+  { host, port }: Omit<Door, 'cookieOf'>,
   tls: boolean,
   { path, kind, cookie }: Question,
   client?: Holder,
 ): Promise<string> {
   const headers = { ...(kind !== undefined && { 'x-kind': kind }), ...(cookie !== undefined && { cookie }) };
-  const options = { ...door, path, headers, agent: false, rejectUnauthorized: false, ...client };
+  const options = { host, port, path, headers, agent: false, rejectUnauthorized: false, ...client };
   const asked = (tls ? request(options) : httpRequest(options)).end();
   try {
     const [answer] = (await once(asked, 'response')) as [IncomingMessage];
@@ -49,9 +51,9 @@ const fingerprints = certificates.map(
 );
 
 /** Which of the certificates a client is shown who asks for this name. */
-async function shown(door: Door, servername: string | undefined): Promise<number> {
+async function shown({ host, port }: Door, servername: string | undefined): Promise<number> {
   const name = servername === undefined ? {} : { servername };
-  const socket = connect({ ...door, ...name, rejectUnauthorized: false });
+  const socket = connect({ host, port, ...name, rejectUnauthorized: false });
   await once(socket, 'secureConnect');
   const { fingerprint256 } = socket.getPeerCertificate();
   socket.destroy();
@@ -93,8 +95,9 @@ export async function* heardOf(
     const wrong = [...answers].filter((answer) => !expected.answers.includes(answer));
     yield [what, { wrong, heard: answers.size }, { wrong: [], heard: goal }];
   }
-  for (const { cookie, answer } of open ? cookiesOf(wish, n) : []) {
-    yield [`${n} with ${cookie}`, await hear(door, tls, { path: '/', cookie }), answer];
+  for (const { backend, server, answer } of open ? stayersOf(wish, n) : []) {
+    const cookie = `SRV=${door.cookieOf(backend, server)}`;
+    yield [`${n} with the cookie of ${server}`, await hear(door, tls, { path: '/', cookie }), answer];
   }
   if (!tls) return;
   for (const name of [undefined, 'www.example.com', 'api.example.com', 'new.example.com']) {

@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { aListener, aMember, aMonitor, aPool, aWanted, id } from '../../plan/haproxy/wanted.fixture.ts';
 import { serverName } from '../../plan/haproxy/server-names.ts';
-import { abilitiesOf } from '../../plan/runtime/abilities.ts';
 import type { WantedListener, WantedMember, WantedPool } from '../../wire/wanted.ts';
 import {
   AgentUnderTest,
@@ -20,7 +19,6 @@ import {
   type TestMember,
 } from '../agent.fixture.ts';
 import { ask } from '../haproxy/socket.ts';
-import { haproxyVersion } from '../haproxy/version.ts';
 import { parseServers } from './runtime.ts';
 
 const names = ['one', 'two', 'three', 'four'];
@@ -270,23 +268,23 @@ describe('a change of members', () => {
     expect(await ask(join(agent.run, 'haproxy/stats.sock'), 'show info')).toContain(`\nMaxconn: ${fewer}\n`);
   });
 
-  it('to members that cookies name takes a reload only when one is added, and none from HAProxy 3.0 on', async () => {
+  it('to members that cookies name takes no reload either, and clients stay by the cookie', async () => {
     const sessionPersistence = {
       type: 'HTTP_COOKIE',
       cookieName: null,
       persistenceTimeout: null,
       persistenceGranularity: null,
     } as const;
-    await put([member(0), member(1)], { sessionPersistence });
-    expect(await put([member(0), member(1, { weight: 5 })], { sessionPersistence })).toMatchObject({
+    const changed = (...members: WantedMember[]) => put(members, { sessionPersistence });
+    await changed(member(0), member(1));
+    expect(await changed(member(0), member(1, { weight: 5 }))).toMatchObject({ change: 'runtime' });
+    expect(await changed(member(0), member(1), member(2))).toMatchObject({
       change: 'runtime',
+      why: expect.stringContaining('server added'),
     });
-    const { serversWithCookie } = abilitiesOf(await haproxyVersion('haproxy'));
-    expect(await put([member(0), member(1), member(2)], { sessionPersistence })).toMatchObject(
-      serversWithCookie
-        ? { change: 'runtime', why: expect.stringContaining('server added') }
-        : { change: 'reload', why: 'a server added to cookie persistence' },
-    );
-    expect(await put([member(0)], { sessionPersistence })).toMatchObject({ change: 'runtime' });
+    expect(await changed(member(0), member(2, { backup: true }))).toMatchObject({ change: 'runtime' });
+    expect(await changed(member(2, { backup: true }))).toMatchObject({ change: 'runtime' });
+    expect(await answers(2)).toEqual(['three']);
+    expect(await changed(member(0))).toMatchObject({ change: 'runtime' });
   });
 });

@@ -100,11 +100,13 @@ async function compare(agent: AgentUnderTest, wish: Wish, kept: boolean): Promis
     if (open.some(isTls)) {
       expect(written.files['ticket-keys']).toEqual(ticketKeys(secretKey, 'lb', wish.hour).keys);
     }
+    const cookieOf = (backend: string, server: string): string =>
+      written.backends[backend]?.servers[server]?.['cookie'] ?? 'none';
     const steady = [];
     for (const [whose, host] of Object.entries({ running: '127.0.0.1', fresh: fresh.address })) {
       const same = new Map<string, string>();
       for (const [n, port] of places.listeners.entries()) {
-        for await (const [what, heard, wished] of heardOf(wish, n, { host, port }, same)) {
+        for await (const [what, heard, wished] of heardOf(wish, n, { host, port, cookieOf }, same)) {
           expect({ whose, what, heard }).toEqual({ whose, what, heard: wished });
         }
       }

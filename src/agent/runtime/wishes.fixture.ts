@@ -12,6 +12,7 @@ import {
   aWanted,
   id,
 } from '../../plan/haproxy/wanted.fixture.ts';
+import { serverName } from '../../plan/haproxy/server-names.ts';
 import { ticketKeys } from '../../pki/ticket-keys.ts';
 import type { WantedAmphora, WantedL7Policy, WantedListener, WantedPool } from '../../wire/wanted.ts';
 import { type AuthorityWithClients, anAuthority } from './authority.fixture.ts';
@@ -334,15 +335,23 @@ export function expectedOf(wish: Wish, n: number, { path, kind }: Question): Exp
 
 const often = { ROUND_ROBIN: 'all', SOURCE_IP: 'same', LEAST_CONNECTIONS: 'any' } as const;
 
-/** What clients hear that were with a member before, by the cookie they have of it: also one that gets nobody new. */
-export function cookiesOf(wish: Wish, n: number): readonly { cookie: string; answer: string }[] {
+/** What clients hear that were with a server before, by the cookie they have of it: also one that gets nobody new. */
+export function stayersOf(
+  wish: Wish,
+  n: number,
+): readonly { readonly backend: string; readonly server: string; readonly answer: string }[] {
   const listener = wish.listeners[n];
   const pool = poolOf(wish, listener?.pool ?? null);
   if (listener === undefined || listener.policies.length > 0 || pool?.persistence !== 'HTTP_COOKIE')
     return [];
+  const backend = `${id('p', listener.pool ?? 0)}:${id('l', n)}`;
   return membersOf(pool)
     .filter(({ enabled, target }) => enabled && target !== dead)
-    .map(({ n: member, target }) => ({ cookie: `SRV=${id('m', member)}`, answer: String(target) }));
+    .map(({ n: member, backup, target }) => ({
+      backend,
+      server: serverName({ id: id('m', member), backup }),
+      answer: String(target),
+    }));
 }
 
 /** Of a listener that is open: how the certificate for a name is chosen. */

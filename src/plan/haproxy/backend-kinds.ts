@@ -34,6 +34,11 @@ export function plainKinds(listener: WantedListener): Kind[] {
   return algorithms.flatMap((algorithm) => {
     const none = { members: [], healthMonitor: null, sessionPersistence: null, tls: null };
     const pool = { id: '', protocol: 'HTTP', algorithm, ...none } as const;
-    return kindOf(backendLines(pool, listener, new Map(), '', 0).lines) ?? [];
+    return (
+      kindOf(
+        backendLines(pool, listener, { files: new Map(), pingCheck: '', tableEntries: 0, cookieKey: '' })
+          .lines,
+      ) ?? []
+    );
   });
 }

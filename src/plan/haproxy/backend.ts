@@ -21,13 +21,30 @@ const backendMode = (pool: WantedPool, listener: WantedListener): 'http' | 'tcp'
   return pool.protocol === 'HTTP' ? 'http' : 'tcp';
 };
 
-function persistence(pool: WantedPool, mode: 'http' | 'tcp', tableEntries: number): string[] {
+export interface BackendSurroundings {
+  /** Takes the files that the lines name. */
+  readonly files: Files;
+  /** A path: what asks members of PING monitors. */
+  readonly pingCheck: string;
+  /** Of each stick table. */
+  readonly tableEntries: number;
+  /** Without it nobody guesses a member's address from its cookie; on all amphorae of a load balancer the same. */
+  readonly cookieKey: string;
+}
+
+function persistence(
+  pool: WantedPool,
+  mode: 'http' | 'tcp',
+  { tableEntries, cookieKey }: BackendSurroundings,
+): string[] {
   const wanted = pool.sessionPersistence;
   if (wanted === null) return [];
   if (wanted.type === 'SOURCE_IP')
     return [`stick-table type ipv6 size ${sizeOf(tableEntries)}`, 'stick on src'];
   if (mode !== 'http') throw new Unwritable('cookies need a pool of HTTP');
-  if (wanted.type === 'HTTP_COOKIE') return ['cookie SRV insert indirect nocache'];
+  // Made of the member's address and port: HAProxy 2.6 takes no other for a server that is added at run time.
+  if (wanted.type === 'HTTP_COOKIE')
+    return [`dynamic-cookie-key ${word(cookieKey)}`, 'cookie SRV insert indirect nocache dynamic'];
   const name = wanted.cookieName ?? '';
   return [
     `stick-table type string len 64 size ${sizeOf(tableEntries)}`,
@@ -70,7 +87,6 @@ function insertedHeaders(pool: WantedPool, listener: WantedListener): string[] {
 function serverLine(
   member: WantedMember,
   checked: boolean,
-  cookie: boolean,
   id: number | undefined,
   versions: string,
 ): string {
@@ -84,8 +100,7 @@ function serverLine(
   return (
     `server ${word(serverName(member))} ${address(member.address)}:${member.port} weight ${member.weight}` +
     `${id === undefined ? '' : ` id ${id}`}${checked ? monitor : ''}` +
-    `${cookie ? ` cookie ${word(member.id)}` : ''}${member.backup ? ' backup' : ''}` +
-    `${versions}${member.enabled ? '' : ' disabled'}`
+    `${member.backup ? ' backup' : ''}${versions}${member.enabled ? '' : ' disabled'}`
   );
 }
 
@@ -93,16 +108,15 @@ function serverLine(
 export function backendLines(
   pool: WantedPool,
   listener: WantedListener,
-  files: Files,
-  pingCheck: string,
-  tableEntries: number,
+  surroundings: BackendSurroundings,
 ): { lines: string[]; warning: string | null } {
   if (pool.protocol === 'UDP' || pool.protocol === 'SCTP') {
     throw new Unwritable(`${pool.protocol} is not carried yet`);
   }
   if (pool.algorithm === 'SOURCE_IP_PORT') throw new Unwritable('SOURCE_IP_PORT is not carried by HAProxy');
+  const { files } = surroundings;
   const mode = backendMode(pool, listener);
-  const checks = checksOf(pool, pingCheck);
+  const checks = checksOf(pool, surroundings.pingCheck);
   const proxy =
     pool.protocol === 'PROXY'
       ? ['send-proxy']
@@ -121,7 +135,6 @@ export function backendLines(
       : excludedVersions(pool.tls.versions)
           .map((option) => ` ${option}`)
           .join('');
-  const cookie = pool.sessionPersistence?.type === 'HTTP_COOKIE';
   const ids = pool.algorithm === 'SOURCE_IP' ? serverIds(pool.members.map(serverName)) : undefined;
   const lines = [
     `backend ${backendName(pool, listener)}`,
@@ -132,13 +145,13 @@ export function backendLines(
     `timeout connect ${milliseconds(listener.timeoutMemberConnect, 5000)}`,
     `timeout server ${milliseconds(listener.timeoutMemberData, 50_000)}`,
     'option allbackups',
-    ...persistence(pool, mode, tableEntries),
+    ...persistence(pool, mode, surroundings),
     ...(mode === 'http' ? insertedHeaders(pool, listener) : []),
     ...checks.lines,
     ...(checks.serverOptions.length > 0 ? ['load-server-state-from-file global'] : []),
     ...(shared.length > 0 ? [`default-server ${shared.join(' ')}`] : []),
     ...pool.members.map((member) =>
-      serverLine(member, checks.serverOptions.length > 0, cookie, ids?.get(serverName(member)), versions),
+      serverLine(member, checks.serverOptions.length > 0, ids?.get(serverName(member)), versions),
     ),
   ];
   return { lines, warning: checks.warning };

@@ -225,7 +225,7 @@ export function anyTree(credentials: Credentials): fc.Arbitrary<WantedAmphora> {
       let rules = 0;
       const tree = aWanted({
         pools: [...web, stream].map(({ members, ...pool }, n) =>
-          aPool(n, { ...pool, members: members.map((member, m) => aMember(m, member)) }),
+          aPool(n, { ...pool, members: members.map((member, m) => aMember(m, { ...member, port: 80 + m })) }),
         ),
         listeners: listeners.map(({ tls, withPool, policies, ...listener }, n) => {
           const { protocol } = listener;

@@ -111,13 +111,17 @@ export function renderHaproxy(
   for (const warning of budget.warnings) warn(warning);
 
   const pools = poolsById(wanted);
-  const tableEntries = stickEntriesOf(wanted);
+  const surroundings = {
+    pingCheck: paths.pingCheck,
+    tableEntries: stickEntriesOf(wanted),
+    cookieKey: wanted.loadBalancer.id,
+  };
   for (const listener of wanted.loadBalancer.enabled ? wanted.listeners : []) {
     const ownFiles: Files = new Map();
     const backends = new Map<string, { pool: WantedPool; lines: string[] }>();
     for (const pool of listener.protocol === 'PROMETHEUS' ? [] : poolsOf(listener, pools)) {
       const made = orRefuse(pool.id, () =>
-        backendLines(pool, listener, ownFiles, paths.pingCheck, tableEntries),
+        backendLines(pool, listener, { files: ownFiles, ...surroundings }),
       );
       if (made === undefined) continue;
       backends.set(pool.id, { pool, lines: made.lines });

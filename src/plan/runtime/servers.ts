@@ -35,6 +35,8 @@ interface ServerLine extends Server {
 }
 
 const silent: readonly string[] = [];
+/** An address that no member has. */
+const nowhere = '0.0.0.0';
 const addressTaken = ['IP changed', 'no need to change', 'port changed'];
 
 export function serversOf(lines: readonly string[]): readonly Server[] {
@@ -63,6 +65,8 @@ export function serverChanges(
   if (wasChecked && !isChecked) refuseIfOneFailureCounts(loaded);
   const shared =
     loaded.find((line) => line.startsWith('default-server '))?.slice('default-server'.length) ?? '';
+  // Of these a server that is added gets its cookie by moving to its address.
+  const moves = !abilities.cookiesAtOnce && loaded.some((line) => line.startsWith('cookie '));
   const coming: Command[] = [];
   const changing: Command[] = [];
   const leaving: Command[] = [];
@@ -70,7 +74,7 @@ export function serverChanges(
   for (const server of now.values()) {
     const was = old.get(server.name);
     if (was === undefined) {
-      coming.push(...addition(backend, server, shared, abilities));
+      coming.push(...addition(backend, server, { shared, moves }));
       kinds.push('server added');
       continue;
     }
@@ -135,10 +139,15 @@ export function withServersOf(loaded: readonly string[], after: readonly string[
   ];
 }
 
+const moved = (backend: string, { name, address, port }: ServerLine): Command => ({
+  text: `set server ${backend}/${name} addr ${address} port ${port}`,
+  says: addressTaken,
+});
+
 function* alterations(backend: string, was: ServerLine, now: ServerLine): Generator<[string, Command]> {
   const server = `set server ${backend}/${now.name}`;
   if (was.target !== now.target) {
-    yield ['address changed', { text: `${server} addr ${now.address} port ${now.port}`, says: addressTaken }];
+    yield ['address changed', moved(backend, now)];
   }
   if (was.weight !== now.weight) {
     yield ['weight changed', { text: `${server} weight ${now.weight}`, says: silent }];
@@ -153,20 +162,19 @@ function* alterations(backend: string, was: ServerLine, now: ServerLine): Genera
 function addition(
   backend: string,
   server: ServerLine,
-  shared: string,
-  { serversWithCookie }: Abilities,
+  { shared, moves }: { readonly shared: string; readonly moves: boolean },
 ): Command[] {
   const words = `${shared}${server.words}${ofChecks(shared, server.checks)}`;
-  if (!serversWithCookie && / cookie /.test(server.options))
-    throw new NeedsReload('a server added to cookie persistence');
   // Quotes mean something else on the socket.
   if (/['\\;]/.test(words)) throw new NeedsReload('options that need quotes of a server added');
   const path = `${backend}/${server.name}`;
+  const first = moves ? `${nowhere}:${server.port}` : server.target;
   return [
     {
-      text: `add server ${path} ${server.target} weight ${server.weight}${words}`,
+      text: `add server ${path} ${first} weight ${server.weight}${words}`,
       says: ['New server registered.'],
     },
+    ...(moves ? [moved(backend, server)] : []),
     ...(server.checked ? [{ text: `enable health ${path}`, says: silent }] : []),
     ...(server.maint ? [] : [{ text: `enable server ${path}`, says: silent }]),
   ];

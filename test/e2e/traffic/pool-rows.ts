@@ -130,7 +130,7 @@ export function poolRows(stage: () => Stage): void {
       );
       const first = await ask(url(balancer));
       const cookie = first.headers['set-cookie']?.split(';')[0] ?? '';
-      expect(cookie).toBe(`SRV=${balancer.idOf(`pool/${first.echo.member}`)}`);
+      expect(cookie).toMatch(/^SRV=[0-9a-f]{16}$/);
       for (let n = 0; n < 4; n += 1) {
         const { echo } = await ask(url(balancer), '-b', `${cookie}; mine=1`);
         expect(echo.member).toBe(first.echo.member);
