@@ -64,9 +64,11 @@ export async function portraitOf(socket: string, paths: readonly string[]): Prom
     if (own === undefined) throw new Error(`server ${server} is of no backend`);
     own.servers[server] = {
       ...pick(row, ofServer),
-      ...pick(state, ['srv_port', 'srv_uweight', 'srv_use_ssl', 'srv_check_port']),
+      ...pick(state, ['srv_port', 'srv_uweight', 'srv_use_ssl']),
       address: canonical(state['srv_addr']),
-      checkAddress: canonical(state['srv_check_addr']),
+      // Checks that are switched off keep where they went.
+      checkPort: checked === 'true' ? (state['srv_check_port'] ?? '') : '',
+      checkAddress: checked === 'true' ? canonical(state['srv_check_addr']) : '',
       maint,
       checked,
       // Whether a member answers is no matter of the configuration.
