@@ -20,6 +20,10 @@ check() {
   done
   [ "$(cat "$group/memory.max")" = 1073741824 ]
   grep -q '^oom_kill 0$' "$group/memory.events"
+  for setting in tcp_notsent_lowat tcp_rmem; do
+    echo "guest: $setting $(nsenter --target "$pid" --net cat /proc/sys/net/ipv4/$setting)"
+  done
+  [ "$(nsenter --target "$pid" --net cat /proc/sys/net/ipv4/tcp_notsent_lowat)" = 16384 ]
   node setup/run.mjs stop
   [ -z "$(find /sys/fs/cgroup -name '*livia*')" ]
   vitest run --project unit --testTimeout=240000 --hookTimeout=240000 src/cloudlet/host
