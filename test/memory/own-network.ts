@@ -4,7 +4,7 @@ import { fullOfSlowReaders, fullTwice, killsByBuffers, type Measured } from './s
 
 /**
  * Stories about slow readers, each in a process with a network of its own, whose settings the agent may change as those
- * of an instance. Packets are as long as on a network.
+ * of an instance.
  */
 const stories = {
   full: fullOfSlowReaders,
@@ -13,7 +13,7 @@ const stories = {
 };
 
 async function inOwnNetwork(story: keyof typeof stories, limitBytes: number, atMost: number) {
-  const network = ['--net', 'sh', '-c', 'ip link set lo up mtu 1500 && exec "$0" "$@"'];
+  const network = ['--net', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"'];
   const program = [process.execPath, import.meta.filename, story, String(limitBytes), String(atMost)];
   const child = spawn('unshare', [...network, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
   return JSON.parse(await text(child.stdout)) as unknown;
