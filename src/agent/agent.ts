@@ -186,10 +186,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const metrics = await serveMetrics({ paths, memoryPercent, leaves: apply.leaves, log });
   await Promise.all([apply.recall(), allowed.recall(), udp.recall()]);
   if (await haproxy.adopt()) {
-    // The agent before us may have been killed while it held HAProxy back.
-    await ask(paths.statsSocket, unbound).catch((error: unknown) =>
-      log.warn({ err: error }, 'HAProxy is silent'),
-    );
+    // The agent before us may have been killed while it held HAProxy back, or before all had left who were to leave.
+    await ask(paths.statsSocket, unbound)
+      .then(apply.adopt)
+      .catch((error: unknown) => log.warn({ err: error }, 'HAProxy is silent'));
     log.info({ master: haproxy.master() }, 'adopted HAProxy');
   } else if (apply.applied() !== undefined) await apply.revive();
   const recalled = apply.applied()?.carried;

@@ -270,6 +270,12 @@ export function applier(options: ApplierOptions) {
       serve(rendered(applied.carried, applied.maxconn));
     },
 
+    /** HAProxy serves already. */
+    async adopt(): Promise<void> {
+      const adopted = running;
+      if (adopted !== undefined) await queued(() => changer.adopt(adopted));
+    },
+
     /** Throws `Superseded` for an old wish; another error when the world is not ready for it: ask again later. */
     apply(wanted: WantedAmphora): Promise<Applied & Pick<Loaded, 'change' | 'why'>> {
       if (wanted.generation < newestGeneration) {

@@ -148,6 +148,12 @@ export function runtimeChange(
   }
 }
 
+/** All backends of a configuration. */
+export const backendsOf = (rendered: RenderedHaproxy): readonly WantedBackend[] =>
+  [...partsOf(rendered).parts]
+    .filter(([name]) => isBackend(name))
+    .map(([name, lines]) => ({ name: ownName(name), servers: serversOf(lines) }));
+
 const isBackend = (name: string): boolean => name.startsWith('backend ');
 const ownName = (name: string): string => name.split(' ')[1] ?? '';
 

@@ -1,10 +1,10 @@
 import { type RenderedHaproxy } from '../../plan/haproxy/render.ts';
 import type { Abilities } from '../../plan/runtime/abilities.ts';
-import { asWritten, type Loaded, runtimeChange } from '../../plan/runtime.ts';
+import { asWritten, backendsOf, type Loaded, runtimeChange } from '../../plan/runtime.ts';
 import { removal } from '../../plan/runtime/servers.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ConfigurationFiles } from '../haproxy/files.ts';
-import { dismiss, takeAtRuntime } from './runtime.ts';
+import { departing, dismiss, takeAtRuntime } from './runtime.ts';
 
 const dismissEveryMs = 1000;
 
@@ -76,6 +76,12 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
     /** Whether a server is deleted once its last connections have ended. */
     leaves: (backend: string, server: string): boolean =>
       deletions.includes(removal(backend, server)[1].text),
+
+    /** Takes up what an agent before us has not seen to its end, in a HAProxy that serves this. */
+    async adopt(running: RenderedHaproxy): Promise<void> {
+      deletions = await departing(socket, backendsOf(running));
+      dismissLater();
+    },
 
     /** A new worker has what the files say, and no servers beyond. */
     forget(): void {

@@ -93,6 +93,12 @@ async function answers(count: number): Promise<string[]> {
   return [...found].toSorted();
 }
 
+async function slowAnswer(): Promise<IncomingMessage> {
+  const asked = request({ host: '127.0.0.1', port, path: '/slow', agent: false }).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  return answer;
+}
+
 const anyMembers = fc
   .array(
     fc.option(
@@ -211,19 +217,27 @@ describe('a change of members', () => {
 
   it('lets the connections of a member that is removed end, and then forgets it', async () => {
     await put([member(0), member(1)]);
-    const held = await Promise.all(
-      [0, 1].map(async () => {
-        const asked = request({ host: '127.0.0.1', port, path: '/slow', agent: false }).end();
-        const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-        return answer;
-      }),
-    );
+    const held = await Promise.all([slowAnswer(), slowAnswer()]);
     expect(await put([member(1)])).toMatchObject({ change: 'runtime', why: 'server removed' });
     expect(await answers(4)).toEqual(['two']);
     expect((await running()).find(({ name }) => name === id('m', 0))).toMatchObject({ maint: true });
     servers.forEach((server) => server.finish());
     expect(await Promise.all(held.map(textOf))).toEqual(['begun, ended', 'begun, ended']);
     await eventually(async () => ((await running()).length === 1 ? true : undefined));
+  });
+
+  it('lets them end also when the agent is killed meanwhile: the next one knows who leaves', async () => {
+    await put([member(0), member(1)]);
+    const held = await Promise.all([slowAnswer(), slowAnswer()]);
+    expect(await put([member(1)])).toMatchObject({ change: 'runtime', why: 'server removed' });
+    const [worker] = await workers();
+    await agent.kill();
+    await agent.spawn();
+    expect((await running()).filter(({ maint }) => maint)).toMatchObject([{ name: id('m', 0) }]);
+    servers.forEach((server) => server.finish());
+    expect(await Promise.all(held.map(textOf))).toEqual(['begun, ended', 'begun, ended']);
+    await eventually(async () => ((await running()).length === 1 ? true : undefined));
+    expect(await workers()).toEqual([worker]);
   });
 
   it('that HAProxy refuses becomes a reload', async () => {

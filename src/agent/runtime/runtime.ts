@@ -105,6 +105,21 @@ async function compared(socket: string, backend: WantedBackend): Promise<readonl
   return deletions;
 }
 
+/** The deletions of servers that rest beside those of these backends: they wait for the end of their last connections. */
+export async function departing(
+  socket: string,
+  backends: readonly WantedBackend[],
+): Promise<readonly string[]> {
+  const deletions: string[] = [];
+  for (const { name, servers } of backends) {
+    for (const running of parseServers(await ask(socket, `show servers state ${name}`))) {
+      if (!running.maint || servers.some((server) => server.name === running.name)) continue;
+      deletions.push(removal(name, running.name)[1].text);
+    }
+  }
+  return deletions;
+}
+
 interface RunningServer extends Server {
   /** It failed its checks. */
   readonly down: boolean;
