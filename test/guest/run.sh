@@ -20,8 +20,8 @@ if [ ! -e "$tree/boot/ready" ]; then
   unshare --mount --pid --fork --kill-child bash -c '
     mount --make-rprivate / && mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/tmp"
     DEBIAN_FRONTEND=noninteractive chroot "$0" sh -c "apt-get update -qq && apt-get install -y --no-install-recommends \
-      linux-image-cloud-amd64 initramfs-tools kmod udev haproxy keepalived nftables conntrack iproute2 procps postgresql \
-      openssl curl"' "$tree"
+      linux-image-cloud-amd64 initramfs-tools kmod udev haproxy keepalived nftables iputils-ping conntrack iproute2 \
+      procps postgresql openssl curl"' "$tree"
   touch "$tree/boot/ready"
 fi
 
