@@ -1,8 +1,21 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseMetrics } from '../../test/prometheus.ts';
 import { aListener, aMember, aPool, aWanted, id } from '../plan/haproxy/wanted.fixture.ts';
-import { AgentUnderTest, freePort, get, testMember, type TestMember } from './agent.fixture.ts';
+import {
+  AgentUnderTest,
+  eventually,
+  freePort,
+  get,
+  textOf,
+  testMember,
+  type TestMember,
+} from './agent.fixture.ts';
+import { ask } from './haproxy/socket.ts';
 import { translated } from './metrics.ts';
+import { parseServers } from './runtime/runtime.ts';
 
 describe('a metric of HAProxy', () => {
   it.each([
@@ -73,6 +86,37 @@ describe('a PROMETHEUS listener', () => {
     const { report } = await agent.status();
     expect(Object.keys(report.listeners).toSorted()).toEqual([id('l', 1), id('l', 2)].toSorted());
     expect(Object.keys(report.pools)).toEqual([id('p', 1)]);
+  });
+
+  it('tells of a member once while its former server serves its last, also when the agent was killed', async () => {
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const wanted = (generation: number, backup: boolean) =>
+      aWanted({
+        generation,
+        listeners: [
+          aListener(1, { port, defaultPoolId: id('p', 1), connectionLimit: 100 }),
+          aListener(2, { port: metricsPort, protocol: 'PROMETHEUS', connectionLimit: 100 }),
+        ],
+        pools: [aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: member.port, backup })] })],
+      });
+    await agent.put(wanted(1, false));
+    const asked = request({ host: '127.0.0.1', port, path: '/slow', agent: false }).end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    expect(await agent.put(wanted(2, true))).toMatchObject({ change: 'runtime' });
+    const told = async () => (await get(metricsPort, '/metrics')).match(/^octavia_member_weight\{.*/gm);
+    const pool = `${id('p', 1)}:${id('l', 1)}`;
+    const servers = async () =>
+      parseServers(await ask(join(agent.run, 'haproxy/stats.sock'), `show servers state ${pool}`));
+    expect(await told()).toHaveLength(1);
+    await agent.kill();
+    await agent.spawn();
+    expect(await servers()).toHaveLength(2);
+    expect(await told()).toHaveLength(1);
+    member.finish();
+    expect(await textOf(answer)).toBe('begun, ended');
+    await eventually(async () => ((await servers()).length === 1 ? true : undefined));
+    // Its name is free again.
+    expect(await agent.put(wanted(3, false))).toMatchObject({ change: 'runtime' });
   });
 
   it('tells text that Prometheus takes', async () => {

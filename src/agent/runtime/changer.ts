@@ -77,8 +77,10 @@ export function runtimeChanger({ socket, files, abilities, inTurn, log }: Change
     leaves: (backend: string, server: string): boolean =>
       deletions.includes(removal(backend, server)[1].text),
 
-    /** Takes up what an agent before us has not seen to its end, in a HAProxy that serves this. */
+    /** Takes up what an agent before us has not seen to its end, in a HAProxy that is to serve this. */
     async adopt(running: RenderedHaproxy): Promise<void> {
+      // Otherwise who seems to leave may have come with a wish that was not noted any more.
+      if ((await files.running()) !== files.fingerprint(running)) return;
       deletions = await departing(socket, backendsOf(running));
       dismissLater();
     },

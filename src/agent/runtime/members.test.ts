@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import fc from 'fast-check';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,6 +19,7 @@ import {
   type TestMember,
 } from '../agent.fixture.ts';
 import { ask } from '../haproxy/socket.ts';
+import { agentPaths } from '../paths.ts';
 import { parseServers } from './runtime.ts';
 
 const names = ['one', 'two', 'three', 'four'];
@@ -238,6 +239,20 @@ describe('a change of members', () => {
     expect(await Promise.all(held.map(textOf))).toEqual(['begun, ended', 'begun, ended']);
     await eventually(async () => ((await running()).length === 1 ? true : undefined));
     expect(await workers()).toEqual([worker]);
+  });
+
+  it('keeps who came with it and is disabled when the agent is killed before it has noted that', async () => {
+    await put([member(0)]);
+    const { applied } = agentPaths(agent.run);
+    const noted = await readFile(applied, 'utf8');
+    const both = [member(0), member(1, { enabled: false })];
+    expect(await put(both)).toMatchObject({ change: 'runtime' });
+    await agent.kill();
+    await writeFile(applied, noted);
+    await agent.spawn();
+    expect(await put(both)).toMatchObject({ change: 'none' });
+    expect(await put([member(0), member(1)])).toMatchObject({ change: 'runtime', why: 'server ready' });
+    expect(await answers(4)).toEqual(['one', 'two']);
   });
 
   it('that HAProxy refuses becomes a reload', async () => {
