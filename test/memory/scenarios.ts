@@ -94,8 +94,8 @@ class Amphora {
     const group = typeof memory === 'number' ? await memoryGroup(memory) : memory;
     const env = { LIVIA_MEMORY_LIMIT_BYTES: String(group.limitBytes) };
     const within = asInstance ? [...group.within, ...onOwnMachine] : group.within;
-    // On tmpfs as in an amphora: its files are part of its memory.
-    const agent = await AgentUnderTest.start(env, within, 200, '/dev/shm');
+    // On tmpfs as in an amphora, where its files are part of its memory; heartbeats as by default.
+    const agent = await AgentUnderTest.start(env, within, 1000, '/dev/shm');
     return new Amphora(agent, group, await freePort());
   }
 
