@@ -17,7 +17,11 @@ export function backendRemoval(backend: string): Steps {
     { text: `unpublish backend ${backend}`, says: ['Backend unpublished.'] },
     {
       text: `del backend ${backend}`,
-      says: ['Backend deleted.', ...later, 'other configuration elements pointing to it'],
+      // The last three now and then: what HAProxy had to say to the commands before, about its servers.
+      says: [
+        ...['Backend deleted.', ...later, 'other configuration elements pointing to it'],
+        ...['Server deleted.', 'is going DOWN for maintenance', 'has no server available!'],
+      ],
     },
   ];
   return { coming: [], changing: [], leaving, kinds: [] };
