@@ -28,17 +28,15 @@ export function ofKind([head = '', ...lines]: readonly string[], { name }: Kind)
   return [`${head} from ${name}`, ...lines.filter((line) => own.test(line))];
 }
 
+/** A plain pool uses none of it. */
+const nothingAround = { files: new Map(), pingCheck: '', tableEntries: 0, cookieKey: '' };
+
 /** Of plain pools, so that the first of them behind this listener needs no reload either. */
 export function plainKinds(listener: WantedListener): Kind[] {
   const algorithms = ['ROUND_ROBIN', 'LEAST_CONNECTIONS', 'SOURCE_IP'] as const;
   return algorithms.flatMap((algorithm) => {
     const none = { members: [], healthMonitor: null, sessionPersistence: null, tls: null };
     const pool = { id: '', protocol: 'HTTP', algorithm, ...none } as const;
-    return (
-      kindOf(
-        backendLines(pool, listener, { files: new Map(), pingCheck: '', tableEntries: 0, cookieKey: '' })
-          .lines,
-      ) ?? []
-    );
+    return kindOf(backendLines(pool, listener, nothingAround).lines) ?? [];
   });
 }
