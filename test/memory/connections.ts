@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 
 /** Connections that stay. */
@@ -7,6 +8,19 @@ export interface Held {
   /** How many of them live. */
   alive(): number;
   end(): void;
+}
+
+/**
+ * Connections that a server at this port of 127.0.0.1 has, by the kernel's table: a client that does not read may not
+ * notice that its own is gone.
+ */
+export async function establishedAt(port: number): Promise<number> {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const [, ...sockets] = (await readFile('/proc/net/tcp', 'utf8')).trimEnd().split('\n');
+  return sockets.filter((socket) => {
+    const [, at, , state] = socket.trim().split(/\s+/);
+    return at === local && state === '01';
+  }).length;
 }
 
 /** Long-lived answers over TLS: begun, and never finished by the member. Resolves once all have begun. */

@@ -13,7 +13,7 @@ import {
   id,
 } from '../../src/plan/haproxy/wanted.fixture.ts';
 import type { WantedAmphora, WantedListener, WantedPool } from '../../src/wire/wanted.ts';
-import { type Held, holdAnswers, slowReaders } from './connections.ts';
+import { establishedAt, type Held, holdAnswers, slowReaders } from './connections.ts';
 import { type MemoryGroup, memoryGroup } from './memory-group.ts';
 import { type UpstreamPolicy, upstreamAmphora } from './upstream.ts';
 
@@ -40,7 +40,7 @@ export interface Measured {
   readonly tcpLimitBytes: number | undefined;
   /** The listener answered a new client at the end. */
   readonly serves: boolean;
-  /** Connections that were open during the last reload. */
+  /** Connections that its workers held when the last reload began. */
   readonly connections: number;
 }
 
@@ -76,10 +76,11 @@ class Amphora {
   readonly agent: AgentUnderTest;
   readonly group: MemoryGroup;
   readonly port: number;
+  readonly held: Held[] = [];
   #generation = 0;
   #reloads = 0;
   #startMs = 0;
-  #last = { steadyBytes: 0, peakBytes: 0, durationMs: 0 };
+  #last = { steadyBytes: 0, peakBytes: 0, durationMs: 0, connections: 0 };
   #highestBytes = 0;
   #wanted: WantedAmphora = aWanted();
 
@@ -117,14 +118,16 @@ class Amphora {
     this.#highestBytes = Math.max(this.#highestBytes, await this.group.peakBytes());
     await this.group.forgetPeak();
     const steadyBytes = await this.group.usedBytes();
+    const connections = await establishedAt(this.port);
     const outcome = await this.agent.put(this.#wanted);
     if (outcome.refused.length > 0) throw new Error(JSON.stringify(outcome.refused));
     if (outcome.change === 'reload') this.#reloads += 1;
     else this.#startMs = outcome.durationMs;
-    this.#last = { steadyBytes, peakBytes: await this.group.peakBytes(), durationMs: outcome.durationMs };
+    const peakBytes = await this.group.peakBytes();
+    this.#last = { steadyBytes, peakBytes, durationMs: outcome.durationMs, connections };
   }
 
-  async measured(connections: number): Promise<Measured> {
+  async measured(): Promise<Measured> {
     const { memory } = await this.agent.status();
     return {
       limitBytes: this.group.limitBytes,
@@ -139,11 +142,12 @@ class Amphora {
       tcpPeakBytes: await this.group.tcpPeakBytes(),
       tcpLimitBytes: memory.tcpLimitBytes,
       serves: (await get(this.port, '/', true)) === 'one',
-      connections,
+      connections: this.#last.connections,
     };
   }
 
   async remove(): Promise<void> {
+    for (const group of this.held) group.end();
     await this.agent.remove();
     await this.group.remove();
   }
@@ -159,17 +163,15 @@ const https = (changes: Partial<WantedListener> = {}): Partial<WantedListener> =
 
 async function onAmphora(
   memory: number | MemoryGroup,
-  story: (amphora: Amphora, pool: WantedPool, held: Held[]) => Promise<void>,
+  story: (amphora: Amphora, pool: WantedPool) => Promise<void>,
   asInstance = false,
 ): Promise<Measured> {
-  const held: Held[] = [];
   const [amphora, web] = await Promise.all([Amphora.boot(memory, asInstance), member()]);
   try {
     const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
-    await story(amphora, pool, held);
-    return await amphora.measured(held.reduce((sum, group) => sum + group.alive(), 0));
+    await story(amphora, pool);
+    return await amphora.measured();
   } finally {
-    for (const group of held) group.end();
     await amphora.remove();
     web.close();
   }
@@ -184,10 +186,10 @@ export const theReport = (limitBytes: number) =>
 
 /** As many reloads, one after the other without a pause, two new long-lived connections before each. */
 export const manyReloads = (limitBytes: number, count: number) =>
-  onAmphora(limitBytes, async (amphora, pool, held) => {
+  onAmphora(limitBytes, async (amphora, pool) => {
     await amphora.carry(https(), [pool]);
     for (let reload = 0; reload < count; reload += 1) {
-      held.push(await holdAnswers(amphora.port, 2));
+      amphora.held.push(await holdAnswers(amphora.port, 2));
       await amphora.carry(https(), [pool]);
     }
   });
@@ -196,11 +198,11 @@ export const manyReloads = (limitBytes: number, count: number) =>
 export const fullOfSlowReaders = (memory: number | MemoryGroup, atMost: number) =>
   onAmphora(
     memory,
-    async (amphora, pool, held) => {
+    async (amphora, pool) => {
       await amphora.carry(https({ connectionLimit: atMost }), [pool]);
       const { maxconn } = (await amphora.agent.status()).memory;
       // One place stays free for the client that asks at the end whether it serves.
-      held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+      amphora.held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
       await amphora.carry(https({ connectionLimit: atMost }), [pool]);
     },
     true,
@@ -210,12 +212,11 @@ export const fullOfSlowReaders = (memory: number | MemoryGroup, atMost: number) 
 export async function killsByBuffers(limitBytes: number, slow: number): Promise<number> {
   const [amphora, web] = await Promise.all([Amphora.boot(limitBytes, false), member()]);
   const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
-  const held: Held[] = [];
   try {
     await amphora.carry(https(), [pool]);
     let all = false;
     void slowReaders(amphora.port, slow).then((readers) => {
-      held.push(readers);
+      amphora.held.push(readers);
       all = true;
     });
     for (;;) {
@@ -224,7 +225,6 @@ export async function killsByBuffers(limitBytes: number, slow: number): Promise<
       await sleep(100);
     }
   } finally {
-    for (const readers of held) readers.end();
     await amphora.remove();
     web.close();
   }
@@ -234,11 +234,11 @@ export async function killsByBuffers(limitBytes: number, slow: number): Promise<
 export const fullTwice = (limitBytes: number, atMost: number) =>
   onAmphora(
     limitBytes,
-    async (amphora, pool, held) => {
+    async (amphora, pool) => {
       for (let round = 0; round < 2; round += 1) {
         await amphora.carry(https({ connectionLimit: atMost }), [pool]);
         const { maxconn } = (await amphora.agent.status()).memory;
-        held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
+        amphora.held.push(await slowReaders(amphora.port, Math.min(maxconn, atMost) - 1));
       }
       await amphora.carry(https({ connectionLimit: atMost }), [pool]);
     },
@@ -251,7 +251,7 @@ export const fullTwice = (limitBytes: number, atMost: number) =>
  */
 export async function heldByThree(connections: number): Promise<readonly number[]> {
   let alive: readonly number[] = [];
-  await onAmphora(1024 * miB, async (amphora, pool, held) => {
+  await onAmphora(1024 * miB, async (amphora, pool) => {
     const sessionPersistence = {
       ...{ type: 'SOURCE_IP' as const, cookieName: null },
       ...{ persistenceTimeout: null, persistenceGranularity: null },
@@ -260,18 +260,18 @@ export async function heldByThree(connections: number): Promise<readonly number[
       amphora.carry(https(), [{ ...pool, sessionPersistence }], { stickTableEntries: 600_000 });
     await reload();
     for (let worker = 0; worker < 3; worker += 1) {
-      held.push(await holdAnswers(amphora.port, connections));
+      amphora.held.push(await holdAnswers(amphora.port, connections));
       await reload();
     }
     await sleep(1000);
-    alive = held.map((group) => group.alive());
+    alive = amphora.held.map((group) => group.alive());
   });
   return alive;
 }
 
 /** Reloads of a configuration with so many certificates and members. */
 export const bigConfiguration = (limitBytes: number, certificates: WantedListener['tls'], members: number) =>
-  onAmphora(limitBytes, async (amphora, pool, held) => {
+  onAmphora(limitBytes, async (amphora, pool) => {
     const perPool = 1000;
     const others = Array.from({ length: Math.ceil(members / perPool) }, (_, n) =>
       aPool(n + 2, {
@@ -294,7 +294,7 @@ export const bigConfiguration = (limitBytes: number, certificates: WantedListene
     const listener = https({ tls: certificates, l7Policies: policies });
     for (let round = 0; round < 4; round += 1) {
       await amphora.carry(listener, [pool, ...others]);
-      held.push(await holdAnswers(amphora.port, 2));
+      amphora.held.push(await holdAnswers(amphora.port, 2));
     }
     await amphora.carry(listener, [pool, ...others]);
   });
