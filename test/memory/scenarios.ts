@@ -42,6 +42,8 @@ export interface Measured {
   readonly serves: boolean;
   /** Connections that its workers held when the last reload began. */
   readonly connections: number;
+  /** As many as one worker takes. */
+  readonly maxconn: number;
 }
 
 /** Runs the agent that follows with its files where an amphora has them, by which it knows the machine for its own. */
@@ -143,6 +145,7 @@ class Amphora {
       tcpLimitBytes: memory.tcpLimitBytes,
       serves: (await get(this.port, '/', true)) === 'one',
       connections: this.#last.connections,
+      maxconn: memory.maxconn,
     };
   }
 
