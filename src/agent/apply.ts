@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { demandOf, poolsById, poolsOf, sumOfDemands } from '../plan/haproxy/demand.ts';
 import { type RenderedHaproxy, renderHaproxy } from '../plan/haproxy/render.ts';
 import { keepalivedBytes } from '../plan/keepalived.ts';
@@ -120,21 +121,22 @@ export function applier(options: ApplierOptions) {
   }
 
   /** `maxconn`: the bound on connections of a HAProxy that is not reloaded. */
-  function rendered(tree: WantedAmphora, maxconn?: number): Made {
+  function boundsOf(tree: WantedAmphora, maxconn?: number): MemoryBudget {
     const reservedBytes = machine.reservedBytes + (tree.vrrp === undefined ? 0 : keepalivedBytes);
     // What is kept goes with the next reload.
     const kept =
       maxconn === undefined ? [] : closedBeside(tree).map((closed) => demandOf({ ...tree, ...closed }));
     const demand = kept.reduce(sumOfDemands, demandOf(tree));
-    const made = memoryBudget({
+    return memoryBudget({
       ...{ ...machine, ...demand, reservedBytes },
       ...{ version: options.version, running: maxconn },
     });
-    return {
-      budget: made,
-      rendered: renderHaproxy(tree, made, { ...paths, user: options.user }, abilities),
-    };
   }
+
+  const rendered = (tree: WantedAmphora, bounds: MemoryBudget): Made => ({
+    budget: bounds,
+    rendered: renderHaproxy(tree, bounds, { ...paths, user: options.user }, abilities),
+  });
 
   function serve({ budget: bounds, rendered: text }: Made): void {
     [budget, running] = [bounds, text];
@@ -160,12 +162,13 @@ export function applier(options: ApplierOptions) {
     const { carried, maxconn } = applied;
     // HAProxy's own bound on connections cannot grow at run time. It need not when only a server less leaves room
     // for more, or when every listener has what it asked for.
-    const capped = rendered(tree, maxconn);
+    const capped = boundsOf(tree, maxconn);
     const limits = (wanted: WantedAmphora) => JSON.stringify(demandOf(wanted).listeners);
     const enough = [...full.budget.listenerMaxconn].every(
-      ([id, limit]) => capped.budget.listenerMaxconn.get(id) === limit,
+      ([id, limit]) => capped.listenerMaxconn.get(id) === limit,
     );
-    const next = enough || limits(carried) === limits(tree) ? capped : full;
+    const stays = enough || limits(carried) === limits(tree);
+    const next = !stays || isDeepStrictEqual(capped, full.budget) ? full : rendered(tree, capped);
     const attempt = await changer.attempt(running, next.rendered);
     return { ...attempt, made: next };
   }
@@ -204,7 +207,7 @@ export function applier(options: ApplierOptions) {
     const refused = new Map<string, string>();
     let tree = held.tree;
     for (;;) {
-      const made = rendered(tree);
+      const made = rendered(tree, boundsOf(tree));
       let problems: ReadonlyMap<string, string> = new Map(
         made.rendered.refused.map(({ id, reason }) => [id, reason] as const),
       );
@@ -267,7 +270,7 @@ export function applier(options: ApplierOptions) {
       const saved = JSON.parse(text) as Omit<Applied, 'carried'> & Partial<Applied>;
       applied = { ...saved, carried: saved.carried ?? saved.wanted };
       newestGeneration = applied.wanted.generation;
-      serve(rendered(applied.carried, applied.maxconn));
+      serve(rendered(applied.carried, boundsOf(applied.carried, applied.maxconn)));
     },
 
     /** HAProxy serves already. */

@@ -218,13 +218,10 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Ends a worker at once. */
+/** Ends a worker at once: asked to, it would free all it has piece by piece, 50 ms for 10,000 servers. */
 async function end(pid: number): Promise<void> {
-  signal(pid, 'SIGTERM');
-  for (let tries = 0; await isHaproxy(pid); tries += 1) {
-    if (tries === 200) signal(pid, 'SIGKILL');
-    await sleep(pollMs);
-  }
+  signal(pid, 'SIGKILL');
+  while (await isHaproxy(pid)) await sleep(pollMs);
 }
 
 /** A zombie answers `kill -0` until its parent looks; /proc does not lie. */
