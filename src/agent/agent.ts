@@ -92,8 +92,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   async function report(): Promise<Report> {
     const [carried] = await Promise.all([udp.report(), workers.hear(), allowed.look()]);
     const generation = apply.applied()?.wanted.generation ?? -1;
-    const { current, old, traffic } = workers.last();
-    const own = buildReport({ id: boot.amphoraId, generation }, current, old, traffic);
+    const own = buildReport({ id: boot.amphoraId, generation }, workers.last());
     const { listeners, pools } = own;
     return {
       ...own,

@@ -10,6 +10,14 @@ import { countersFor } from './traffic.ts';
 const stat = (total: number): string =>
   `# pxname,svname,status,stot,bin,bout,ereq,\nlistener,FRONTEND,OPEN,${total},0,0,0,\n\n`;
 
+/** And of its servers. */
+const states = `1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
+3 pool 1 member 192.0.2.1 2 0 1 1 9 1 0 0 0 0 0 0 - 80 - 0 0 - - 0
+
+`;
+const question = 'show info;show stat -1 3 -1;show servers state';
+
 describe('hearing the workers of HAProxy', () => {
   let folder: string;
   let servers: Server[];
@@ -51,11 +59,12 @@ describe('hearing the workers of HAProxy', () => {
     [servers, asked, workers, atSocket] = [[], [], new Map([[10, 5]]), 10];
     serve(join(folder, 'master'), (question) => {
       const counted = workers.get(Number(/^@!(\d+) /.exec(question)?.[1]));
-      return counted === undefined ? "Can't find the target PID\n" : stat(counted);
+      if (counted === undefined) return "Can't find the target PID\n";
+      return question.includes('servers') ? states : stat(counted);
     });
     serve(join(folder, 'stats'), () => {
       const counted = atSocket === undefined ? undefined : workers.get(atSocket);
-      return counted === undefined ? '' : `Name: HAProxy\nPid: ${atSocket}\n\n${stat(counted)}`;
+      return counted === undefined ? '' : `Name: HAProxy\nPid: ${atSocket}\n\n${stat(counted)}${states}`;
     });
     all = await start();
   });
@@ -69,9 +78,10 @@ describe('hearing the workers of HAProxy', () => {
     workers.set(10, 7);
     asked = [];
     await all.hear();
-    expect(asked).toEqual(['show info;show stat']);
+    expect(asked).toEqual([question]);
     expect(heardTotal()).toBe(7);
     expect(all.last().current).toMatchObject([{ proxy: 'listener', total: 7 }]);
+    expect(all.last().servers).toMatchObject([{ backend: 'pool', name: 'member', state: 'NO_CHECK' }]);
   });
 
   it('takes no other for the one that was alone: what both count is added up', async () => {
@@ -88,7 +98,7 @@ describe('hearing the workers of HAProxy', () => {
     expect(heardTotal()).toBe(9);
     asked = [];
     await all.hear();
-    expect(asked).toEqual(['show info;show stat']);
+    expect(asked).toEqual([question]);
   });
 
   it('hears through the master of one whose socket is silent', async () => {
@@ -97,11 +107,12 @@ describe('hearing the workers of HAProxy', () => {
     workers.set(10, 9);
     await all.hear();
     expect(heardTotal()).toBe(9);
+    expect(all.last().servers).toMatchObject([{ backend: 'pool', name: 'member', state: 'NO_CHECK' }]);
   });
 
   it('counts without asking for members, of whom what was heard last stands', async () => {
     await all.hear();
-    const { current } = all.last();
+    const { current, servers: states } = all.last();
     for (const pids of [[10], [11, 10]]) {
       workers = new Map(pids.map((pid) => [pid, 8]));
       atSocket = pids[0];
@@ -109,7 +120,7 @@ describe('hearing the workers of HAProxy', () => {
       await all.count();
       expect(asked.filter((question) => !question.endsWith('show stat -1 1 -1'))).toEqual([]);
       expect(heardTotal()).toBe(8 * pids.length);
-      expect(all.last().current).toBe(current);
+      expect(all.last()).toMatchObject({ current, servers: states });
     }
   });
 

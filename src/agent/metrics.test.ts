@@ -15,7 +15,7 @@ import {
 } from './agent.fixture.ts';
 import { ask } from './haproxy/socket.ts';
 import { translated } from './metrics.ts';
-import { parseServers } from './runtime/runtime.ts';
+import { parseServers } from './haproxy/servers.ts';
 
 describe('a metric of HAProxy', () => {
   it.each([

@@ -1,9 +1,9 @@
 import { memberOf } from '../plan/haproxy/server-names.ts';
 import type { ListenerReport, PoolReport, Report } from '../wire/report.ts';
+import type { Heard } from './hearing.ts';
+import type { MemberState } from './haproxy/servers.ts';
 import type { StatRow } from './haproxy/socket.ts';
-import { countersFor, type Traffic } from './traffic.ts';
-
-type MemberState = PoolReport['members'][string];
+import { countersFor } from './traffic.ts';
 
 /**
  * From the worst: a pool behind two listeners is checked twice, and the worse word counts. But a server at rest has none
@@ -11,29 +11,16 @@ type MemberState = PoolReport['members'][string];
  */
 const order: readonly MemberState[] = ['DOWN', 'DRAIN', 'NO_CHECK', 'UP', 'MAINT'];
 
-function memberState(row: StatRow): MemberState {
-  if (row.status.startsWith('MAINT')) return 'MAINT';
-  if (row.status.startsWith('DRAIN')) return 'DRAIN';
-  if (row.status === 'no check') return 'NO_CHECK';
-  if (row.status.startsWith('UP')) return row.weight === 0 ? 'DRAIN' : 'UP';
-  return 'DOWN';
-}
-
 /** HAProxy calls a frontend OPEN that takes no more connections for now, too. */
 function listenerState({ status, current, limit }: StatRow): ListenerReport['state'] {
   if (status !== 'OPEN') return 'CLOSED';
   return limit > 0 && current >= limit ? 'FULL' : 'OPEN';
 }
 
-/**
- * @param current rows of the current worker; none when HAProxy is down
- * @param old rows of workers that end their last connections
- */
+/** What an amphora says of itself; of nothing when its HAProxy is down. */
 export function buildReport(
   amphora: { readonly id: string; readonly generation: number },
-  current: readonly StatRow[],
-  old: readonly StatRow[],
-  traffic: Traffic,
+  { current, servers, old, traffic }: Heard,
 ): Report {
   const draining = new Map<string, number>();
   for (const row of old) {
@@ -41,6 +28,8 @@ export function buildReport(
   }
   const listeners: Record<string, ListenerReport> = {};
   const pools: Record<string, PoolReport> = {};
+  const poolOf = (backend: string): PoolReport =>
+    (pools[backend.split(':')[0] ?? ''] ??= { up: true, members: {} });
   for (const row of current) {
     if (row.service === 'FRONTEND') {
       listeners[row.proxy] = {
@@ -50,16 +39,14 @@ export function buildReport(
       };
       continue;
     }
-    const [poolId = ''] = row.proxy.split(':');
-    const pool = (pools[poolId] ??= { up: true, members: {} });
-    if (row.service === 'BACKEND') {
-      pool.up &&= row.status.startsWith('UP');
-    } else {
-      const state = memberState(row);
-      const member = memberOf(row.service);
-      const known = pool.members[member] ?? 'MAINT';
-      pool.members[member] = order.indexOf(state) < order.indexOf(known) ? state : known;
-    }
+    const pool = poolOf(row.proxy);
+    pool.up &&= row.status.startsWith('UP');
+  }
+  for (const { backend, name, state } of servers) {
+    const { members } = poolOf(backend);
+    const member = memberOf(name);
+    const known = members[member] ?? 'MAINT';
+    members[member] = order.indexOf(state) < order.indexOf(known) ? state : known;
   }
   return { amphoraId: amphora.id, generation: amphora.generation, listeners, pools };
 }

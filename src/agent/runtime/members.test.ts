@@ -20,7 +20,7 @@ import {
 } from '../agent.fixture.ts';
 import { ask } from '../haproxy/socket.ts';
 import { agentPaths } from '../paths.ts';
-import { parseServers } from './runtime.ts';
+import { parseServers } from '../haproxy/servers.ts';
 
 const names = ['one', 'two', 'three', 'four'];
 let servers: TestMember[];

@@ -3,6 +3,7 @@ import type { RuntimeChange, WantedBackend } from '../../plan/runtime.ts';
 import { isSameTarget } from '../../plan/runtime/checks.ts';
 import { later, removal, type Server } from '../../plan/runtime/servers.ts';
 import type { Command, LimitChange, Replacement } from '../../plan/runtime/steps.ts';
+import { parseServers, type RunningServer } from '../haproxy/servers.ts';
 import { ask } from '../haproxy/socket.ts';
 import { changeLimit } from './limits.ts';
 import { RuntimeRefusal } from './refusal.ts';
@@ -119,39 +120,6 @@ export async function departing(
   }
   return deletions;
 }
-
-interface RunningServer extends Server {
-  /** It failed its checks. */
-  readonly down: boolean;
-}
-
-/** The answer to `show servers state`. */
-export function parseServers(state: string): RunningServer[] {
-  return state
-    .split('\n')
-    .filter((line) => /^\d+ \S+ \d+ /.test(line))
-    .map((line) => {
-      const cells = line.split(' ');
-      const number = (column: number) => Number(cells[column]);
-      return {
-        name: cells[3] ?? '',
-        address: cells[4] ?? '',
-        port: number(18),
-        weight: number(7),
-        maint: (number(6) & forcedMaint) !== 0,
-        checked: (number(13) & checkEnabled) !== 0,
-        // An address that was taken away is written as none, one that never was as a dash.
-        checks: {
-          address: ['-', '0.0.0.0'].includes(cells[22] ?? '-') ? undefined : cells[22],
-          port: number(21) || undefined,
-        },
-        down: number(5) === 0,
-      };
-    });
-}
-
-const forcedMaint = 0x01;
-const checkEnabled = 0x04;
 
 const isSame = (one: RunningServer, other: Server): boolean =>
   !(one.down && !one.checked && !one.maint) &&

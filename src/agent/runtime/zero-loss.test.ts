@@ -26,7 +26,7 @@ import {
   textOf,
 } from '../agent.fixture.ts';
 import { ask } from '../haproxy/socket.ts';
-import { parseServers } from './runtime.ts';
+import { parseServers } from '../haproxy/servers.ts';
 
 const certificates = [aCertificate('www.example.com'), aCertificate('www.example.com')] as const;
 let members: readonly TestMember[];
