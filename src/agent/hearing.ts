@@ -21,7 +21,7 @@ export interface Heard {
 export interface Hearing {
   /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
   hear(): Promise<void>;
-  /** Hears no more than what listeners have counted: of 10,000 members that takes 1 ms instead of 20. */
+  /** Hears no more than what listeners have counted: of 10,000 members it takes HAProxy 0.3 ms instead of 11. */
   count(): Promise<void>;
   /** As last heard. */
   last(): Heard;

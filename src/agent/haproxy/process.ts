@@ -218,7 +218,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Ends a worker at once: asked to, it would free all it has piece by piece, 50 ms for 10,000 servers. */
+/** Ends a worker at once: asked to, it would free all it has piece by piece, up to 50 ms of 10,000 servers. */
 async function end(pid: number): Promise<void> {
   signal(pid, 'SIGKILL');
   while (await isHaproxy(pid)) await sleep(pollMs);
