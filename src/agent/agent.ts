@@ -194,7 +194,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const recalled = apply.applied()?.carried;
   if (recalled?.vrrp !== undefined) await claimVips(recalled);
 
-  const heartbeat = startHeartbeat({ ...boot.heartbeat, ...apply.applied()?.wanted.heartbeat }, report, log);
+  const heartbeat = startHeartbeat({
+    born: { ...boot.heartbeat, ...apply.applied()?.wanted.heartbeat },
+    observe: report,
+    busy: workers.busy,
+    log,
+  });
   // Its own card alone: on any other the port is the users', and a listener may want it.
   const hosts = addresses.length > 0 ? addresses : ['::'];
   const routes = { put, status };

@@ -26,6 +26,7 @@ describe('hearing the workers of HAProxy', () => {
   /** Who answers at the socket of the Runtime API; nobody when there is none. */
   let atSocket: number | undefined;
   let asked: string[];
+  let idlePercent: number;
   let all: Hearing;
 
   const heardTotal = () => countersFor(all.last().traffic, 'listener').totalConnections;
@@ -56,15 +57,17 @@ describe('hearing the workers of HAProxy', () => {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'hearing-'));
-    [servers, asked, workers, atSocket] = [[], [], new Map([[10, 5]]), 10];
+    [servers, asked, workers, atSocket, idlePercent] = [[], [], new Map([[10, 5]]), 10, 100];
     serve(join(folder, 'master'), (question) => {
       const counted = workers.get(Number(/^@!(\d+) /.exec(question)?.[1]));
       if (counted === undefined) return "Can't find the target PID\n";
-      return question.includes('servers') ? states : stat(counted);
+      if (question.includes('servers')) return states;
+      return Number.isNaN(counted) ? '' : stat(counted);
     });
     serve(join(folder, 'stats'), () => {
       const counted = atSocket === undefined ? undefined : workers.get(atSocket);
-      return counted === undefined ? '' : `Name: HAProxy\nPid: ${atSocket}\n\n${stat(counted)}${states}`;
+      const info = `Name: HAProxy\nPid: ${atSocket}\nIdle_pct: ${idlePercent}\n\n`;
+      return counted === undefined ? '' : `${info}${stat(counted)}${states}`;
     });
     all = await start();
   });
@@ -82,6 +85,42 @@ describe('hearing the workers of HAProxy', () => {
     expect(heardTotal()).toBe(7);
     expect(all.last().current).toMatchObject([{ proxy: 'listener', total: 7 }]);
     expect(all.last().servers).toMatchObject([{ backend: 'pool', name: 'member', state: 'NO_CHECK' }]);
+  });
+
+  it('knows when it has less than three quarters of its time left', async () => {
+    await all.hear();
+    for (const [percent, busy] of [
+      [74, true],
+      [75, false],
+      [0, true],
+    ] as const) {
+      idlePercent = percent;
+      await all.hear();
+      expect(all.busy()).toBe(busy);
+    }
+    [atSocket, idlePercent] = [11, 0];
+    workers = new Map([11, 10].map((pid) => [pid, 1]));
+    await all.hear();
+    expect(all.busy()).toBe(true);
+    atSocket = undefined;
+    await all.hear();
+    expect(all.busy()).toBe(false);
+  });
+
+  it('asks the current one itself when there are others too, and of the others only what they have counted', async () => {
+    workers = new Map([11, 10].map((pid) => [pid, 3]));
+    atSocket = 11;
+    await all.hear();
+    expect(asked).toEqual([question, '@!10 show stat -1 1 -1']);
+    expect(heardTotal()).toBe(6);
+    expect(all.last().servers).toMatchObject([{ backend: 'pool', name: 'member', state: 'NO_CHECK' }]);
+  });
+
+  it('tells of no servers of a worker that does not tell its pools', async () => {
+    atSocket = undefined;
+    workers = new Map([[10, Number.NaN]]);
+    await all.hear();
+    expect(all.last()).toMatchObject({ current: [], servers: [] });
   });
 
   it('takes no other for the one that was alone: what both count is added up', async () => {

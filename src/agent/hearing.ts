@@ -18,6 +18,17 @@ export interface Heard {
   readonly traffic: Traffic;
 }
 
+interface Said {
+  readonly rows: readonly StatRow[];
+  /** Those last heard of when none was asked for, or told. */
+  readonly servers: readonly RunningServer[];
+}
+
+interface SaidItself extends Said {
+  readonly pid: number;
+  readonly busy: boolean;
+}
+
 export interface Hearing {
   /** Hears all workers, one hearing at a time, so that no older word overtakes a newer one. */
   hear(): Promise<void>;
@@ -25,6 +36,8 @@ export interface Hearing {
   count(): Promise<void>;
   /** As last heard. */
   last(): Heard;
+  /** Whether the worker that takes new connections had less than three quarters of its time left when it was last heard. */
+  busy(): boolean;
 }
 
 export interface HearingOptions {
@@ -42,14 +55,18 @@ const states = 'show servers state';
 /** Whether an answer to it is there, be it of no server. */
 const areTold = (answer: string): boolean => answer.includes('# be_id');
 
+/** Per cent of its time that the worker's thread which answers has left, over some half second. */
+const idlePercent = (info: string): number => Number(/^Idle_pct: (\d+)$/m.exec(info)?.[1] ?? 100);
+const busyBelowPercent = 75;
+
 const rowsOf = (csv: string): StatRow[] => parseStat(csv).filter(({ proxy }) => !isInternal(proxy));
 
 /**
  * What HAProxy's workers say of themselves, and its counters since the amphora's birth.
  *
- * It is asked every second, on a CPU that may be busy: each time the agent wakes, who runs there waits. So a worker that
- * was alone is asked by one question to itself, which says as well whether it is still that worker; and the counters
- * are written without a thread to wait for (`test/bench/data-plane.ts`: the 99th percentile on one busy CPU).
+ * It is asked every second, on a CPU that may be busy: each time the agent wakes, who runs there waits. So the current
+ * worker is asked by one question to itself, which says as well whether it is still the one that was alone; the master is
+ * asked of others, or for one that is silent. And the counters are written without a thread to wait for (`test/bench/data-plane.ts`: the 99th percentile on one busy CPU).
  */
 export async function hearing({ paths, haproxy, carries }: HearingOptions): Promise<Hearing> {
   let traffic: Traffic = await readFile(paths.counters, 'utf8').then(
@@ -59,6 +76,7 @@ export async function hearing({ paths, haproxy, carries }: HearingOptions): Prom
   let rows: Omit<Heard, 'traffic'> = { current: [], servers: [], old: [] };
   /** The worker that was alone when the workers were last counted. */
   let alone: number | undefined;
+  let busy = false;
   let turn: Promise<unknown> = Promise.resolve();
 
   function note(
@@ -86,38 +104,59 @@ export async function hearing({ paths, haproxy, carries }: HearingOptions): Prom
     renameSync(`${paths.counters}.new`, paths.counters);
   }
 
-  /** False when it is not there any more, or another has its socket. */
-  async function hearAlone(pid: number, whole: boolean): Promise<boolean> {
+  /** Of the worker whose socket that of the Runtime API is, by one question; undefined when it is silent. */
+  async function saidAtSocket(whole: boolean): Promise<SaidItself | undefined> {
     const question = ['show info', ...(whole ? [proxies, states] : [frontends])].join(';');
     const said = await ask(paths.statsSocket, question).catch(() => '');
     const [info = '', stat] = said.split('# pxname');
-    if (!info.includes(`\nPid: ${pid}\n`) || stat === undefined) return false;
+    const pid = /^Pid: (\d+)$/m.exec(info)?.[1];
+    if (pid === undefined || stat === undefined) return undefined;
     const [rowsSaid = '', serversSaid = ''] = stat.split('\n\n');
-    if (whole && !areTold(serversSaid)) return false;
-    note(
-      [pid],
-      new Map([[pid, rowsOf(`# pxname${rowsSaid}`)]]),
-      whole ? parseServers(serversSaid) : undefined,
-    );
-    return true;
+    if (whole && !areTold(serversSaid)) return undefined;
+    return {
+      pid: Number(pid),
+      busy: idlePercent(info) < busyBelowPercent,
+      rows: rowsOf(`# pxname${rowsSaid}`),
+      servers: parseServers(serversSaid),
+    };
   }
 
-  async function hearAll(whole: boolean): Promise<void> {
+  async function saidThroughMaster(
+    pid: number,
+    whole: boolean,
+    patienceMs?: number,
+  ): Promise<Said | undefined> {
+    const asked = (question: string) =>
+      ask(paths.masterSocket, `@!${pid} ${question}`, patienceMs).catch(() => '');
+    const stat = await asked(whole ? proxies : frontends);
+    if (!stat.startsWith('#')) return undefined;
+    const told = whole ? await asked(states) : '';
+    return { rows: rowsOf(stat), servers: areTold(told) ? parseServers(told) : rows.servers };
+  }
+
+  async function hearNow(whole: boolean): Promise<void> {
+    const current = await saidAtSocket(whole);
+    busy = current?.busy ?? false;
+    if (current !== undefined && current.pid === alone) {
+      note([current.pid], new Map([[current.pid, current.rows]]), whole ? current.servers : undefined);
+      return;
+    }
+    alone = undefined;
     const live = await haproxy.workers();
     if (live === undefined) return; // its master is loading; what was heard last stands
     const workers = live.filter(({ pid }) => !haproxy.loads(pid));
     const answers = new Map<number, readonly StatRow[]>();
     let servers: readonly RunningServer[] = [];
     for (const [age, { pid }] of workers.entries()) {
-      const patienceMs = age === 0 ? undefined : workerAnswersMs;
-      const asked = (question: string) =>
-        ask(paths.masterSocket, `@!${pid} ${question}`, patienceMs).catch(() => '');
-      // Of an old worker only what its frontends count is of interest.
-      const text = await asked(whole && age === 0 ? proxies : frontends);
-      if (text.startsWith('#')) answers.set(pid, rowsOf(text));
-      if (!whole || age > 0) continue;
-      const told = await asked(states);
-      servers = areTold(told) ? parseServers(told) : rows.servers;
+      const isCurrent = age === 0;
+      const said =
+        isCurrent && pid === current?.pid
+          ? current
+          : // Of an old worker only what its frontends count is of interest.
+            await saidThroughMaster(pid, whole && isCurrent, isCurrent ? undefined : workerAnswersMs);
+      if (said === undefined) continue;
+      answers.set(pid, said.rows);
+      if (isCurrent) servers = said.servers;
     }
     alone = live.length === 1 ? live[0]?.pid : undefined;
     const pids = workers.map(({ pid }) => pid);
@@ -125,11 +164,7 @@ export async function hearing({ paths, haproxy, carries }: HearingOptions): Prom
   }
 
   function inTurn(whole: boolean): Promise<void> {
-    const mine = turn.then(async () => {
-      if (alone !== undefined && (await hearAlone(alone, whole))) return;
-      alone = undefined;
-      await hearAll(whole);
-    });
+    const mine = turn.then(() => hearNow(whole));
     turn = mine.catch(() => {}); // the caller hears of it
     return mine;
   }
@@ -138,5 +173,6 @@ export async function hearing({ paths, haproxy, carries }: HearingOptions): Prom
     hear: () => inTurn(true),
     count: () => inTurn(false),
     last: () => ({ ...rows, traffic }),
+    busy: () => busy,
   };
 }
