@@ -11,7 +11,9 @@
  *
  * One CPU is HAProxy's, and its agent's; the load and the members have the other. Left to the scheduler, the threads
  * of all of them settle now so and now so, for seconds, and the rates of one and the same HAProxy differ by 20 %.
- * Needs two CPUs, wrk, h2load and valgrind (`apt-get install wrk nghttp2-client valgrind`).
+ * Each HAProxy has a cgroup of its own, with its agent, as in an instance: else the agent shares what time the kernel
+ * gives the load. A turn is long enough for an agent to look as often as it does in the long run.
+ * Needs root, two CPUs, wrk, h2load and valgrind (`apt-get install wrk nghttp2-client valgrind`).
  *
  *   npm run bench:data-plane [-- ROUNDS [SECONDS]]
  *
@@ -39,6 +41,7 @@ import {
 } from '../../src/plan/haproxy/wanted.fixture.ts';
 import { run } from '../../src/platform/run.ts';
 import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire/wanted.ts';
+import { type MemoryGroup, memoryGroup } from '../memory/memory-group.ts';
 import { type ByHand, byHand, quickMember } from './by-hand.ts';
 import { median } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
@@ -46,8 +49,8 @@ import { percentileRatio } from './latencies.ts';
 import { atRate } from './steady-load.ts';
 import { browserHeaders, type Sample, underLoad } from './wrk.ts';
 
-const rounds = Number(process.argv[2] ?? 21);
-const seconds = Number(process.argv[3] ?? 1);
+const rounds = Number(process.argv[2] ?? 12);
+const seconds = Number(process.argv[3] ?? 6);
 const policyCounts = [0, 1, 10, 100];
 const certificate = aCertificate('www.example.com');
 const folder = await mkdtemp(join(tmpdir(), 'data-plane-'));
@@ -56,6 +59,7 @@ const keysFile = join(folder, 'ticket-keys');
 const memberPort = await freePort();
 const amphora = { http: await freePort(), https: await freePort() };
 const maxconn = 2000;
+const instanceBytes = 2 ** 31;
 /** Of what HAProxy can. */
 const steadyShare = 1 / 3;
 /** An agent that was kept from running has a look to catch up on. */
@@ -64,11 +68,10 @@ const wakesMs = 200;
 const pinned = (cpu: string): string[] => ['taskset', '--cpu-list', cpu];
 const [haproxyCpu, loadCpu] = [pinned('0'), '1'];
 
-async function haproxy(name: string, text: string, cpu: readonly string[] = []): Promise<ChildProcess> {
+async function haproxy(name: string, text: string, within: readonly string[] = []): Promise<ChildProcess> {
   const file = join(folder, name);
   await writeFile(file, text, { mode: 0o600 });
-  // In a session of its own, as the agent's is: the kernel shares its time out among sessions.
-  return spawn('env', [...cpu, 'haproxy', '-db', '-f', file], { stdio: 'ignore', detached: true });
+  return spawn('env', [...within, 'haproxy', '-db', '-f', file], { stdio: 'ignore', detached: true });
 }
 
 /** By host, path, a header that is not there, and a cookie; none matches, so each is tried. */
@@ -198,12 +201,18 @@ async function compare(
 
 async function loads(): Promise<void> {
   const children: ChildProcess[] = [];
+  const groups: MemoryGroup[] = [];
+  const ownGroup = async (): Promise<readonly string[]> => {
+    const group = await memoryGroup(instanceBytes);
+    groups.push(group);
+    return [...group.within, ...haproxyCpu];
+  };
   const start = async ({ text, ...one }: Hand): Promise<Running> => {
-    const child = await haproxy(`by-hand-${one.http}.cfg`, text, haproxyCpu);
+    const child = await haproxy(`by-hand-${one.http}.cfg`, text, await ownGroup());
     children.push(child);
     return { ...one, pid: child.pid ?? 0 };
   };
-  const agent = await AgentUnderTest.start({}, haproxyCpu, 1000);
+  const agent = await AgentUnderTest.start({}, await ownGroup(), 1000);
   const running = async (): Promise<Running> => {
     const worker = (await agent.status()).memory.haproxy.find(({ role }) => role === 'worker');
     return { what: 'amphora', ...amphora, pid: worker?.pid ?? 0, agent };
@@ -256,6 +265,7 @@ async function loads(): Promise<void> {
         await gone;
       }),
     );
+    for (const group of groups) await group.remove();
   }
 }
 
