@@ -1,6 +1,6 @@
 /**
  * Amphorae in real memory cgroups of 256 MiB to 8 GiB: what they use at their worst against their budget, and what
- * becomes of HAProxy on the same memory when its cache is sized as Octavia does. Needs root; about ten minutes.
+ * becomes of HAProxy on the same memory when its cache is sized as Octavia does. Needs root; some twelve minutes.
  *
  *   npm run bench:memory [-- MIB …]
  */
@@ -9,13 +9,16 @@ import { aTls } from '../../src/plan/haproxy/wanted.fixture.ts';
 import { slowReadersAtReload } from '../memory/own-network.ts';
 import {
   bigConfiguration,
+  bigStart,
   manyReloads,
   type Measured,
   theReport,
   upstreamReloads,
 } from '../memory/scenarios.ts';
+import { median } from './figures.ts';
 
 const miB = 1024 ** 2;
+const startRounds = 5;
 const sizes = process.argv.slice(2).map(Number);
 const limits = (sizes.length > 0 ? sizes : [256, 1024, 2048, 4096, 8192]).map((size) => size * miB);
 const inMiB = (bytes: number): string => (bytes / miB).toFixed(0).padStart(5);
@@ -69,6 +72,19 @@ for (const limitBytes of limits) {
   if (limitBytes >= 1024 * miB) {
     show('1,000 certificates, 10,000 members', await bigConfiguration(limitBytes, thousand, 10_000));
   }
+}
+
+console.log(
+  '\n1,000 certificates, 10,000 members: ms until they are served, by the agent and by HAProxy alone:\n',
+);
+for (const limitBytes of limits.filter((limit) => limit >= 1024 * miB)) {
+  const ratios: number[] = [];
+  for (let round = 0; round < startRounds; round += 1) {
+    const { startMs, aloneMs } = await bigStart(limitBytes, thousand, 10_000);
+    ratios.push(startMs / aloneMs);
+    console.log(`${size(limitBytes)}  ${startMs.toFixed(0)} ${aloneMs.toFixed(0)}`);
+  }
+  console.log(`${size(limitBytes)}  median of the ratios ${median(ratios).toFixed(2)}`);
 }
 
 console.log('\nHAProxy with the cache of Octavia, 10 changes, its check and its reload by SIGUSR2:\n');

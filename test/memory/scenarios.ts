@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentUnderTest, freePort, get } from '../../src/agent/agent.fixture.ts';
 import {
@@ -149,6 +151,24 @@ class Amphora {
     };
   }
 
+  /** Ends agent and HAProxy; then how long HAProxy alone takes until it answers, on the files that they have left. */
+  async startAlone(): Promise<number> {
+    const pid = await this.agent.haproxyPid();
+    await this.agent.kill();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    const answers = async () => (await get(this.port, '/', true)) === 'one';
+    while (await answers()) await sleep(5);
+    const startedAt = performance.now();
+    const files = join(this.agent.run, 'haproxy/current');
+    const command = [...this.group.within, 'haproxy', '-W', '-C', files, '-f', 'haproxy.cfg'];
+    const child = spawn('env', command, { stdio: 'ignore' });
+    while (!(await answers())) {
+      if (child.exitCode !== null) throw new Error('HAProxy alone has ended');
+      await sleep(5);
+    }
+    return performance.now() - startedAt;
+  }
+
   async remove(): Promise<void> {
     for (const group of this.held) group.end();
     await this.agent.remove();
@@ -272,35 +292,55 @@ export async function heldByThree(connections: number): Promise<readonly number[
   return alive;
 }
 
+/** A listener with so many certificates that sends to so many members in all, a pool for each thousand. */
+function bigTree(certificates: WantedListener['tls'], members: number, pool: WantedPool) {
+  const perPool = 1000;
+  const others = Array.from({ length: Math.ceil(members / perPool) }, (_, n) =>
+    aPool(n + 2, {
+      members: Array.from({ length: perPool }, (__, m) => {
+        const number = n * perPool + m + 2;
+        return aMember(number, { address: `127.1.${number >> 8}.${number & 255}`, port: 9 });
+      }),
+    }),
+  );
+  const l7Policies = others.map((other, n) => ({
+    ...{ id: id('y', n + 1), action: 'REDIRECT_TO_POOL' as const, redirectPoolId: other.id },
+    ...{ redirectUrl: null, redirectPrefix: null, redirectHttpCode: null },
+    rules: [
+      {
+        ...{ id: id('r', n + 1), type: 'PATH' as const, compareType: 'EQUAL_TO' as const },
+        ...{ key: null, value: `/pool-${n}`, invert: false },
+      },
+    ],
+  }));
+  return { listener: https({ tls: certificates, l7Policies }), pools: [pool, ...others] };
+}
+
 /** Reloads of a configuration with so many certificates and members. */
 export const bigConfiguration = (limitBytes: number, certificates: WantedListener['tls'], members: number) =>
   onAmphora(limitBytes, async (amphora, pool) => {
-    const perPool = 1000;
-    const others = Array.from({ length: Math.ceil(members / perPool) }, (_, n) =>
-      aPool(n + 2, {
-        members: Array.from({ length: perPool }, (__, m) => {
-          const number = n * perPool + m + 2;
-          return aMember(number, { address: `127.1.${number >> 8}.${number & 255}`, port: 9 });
-        }),
-      }),
-    );
-    const policies = others.map((other, n) => ({
-      ...{ id: id('y', n + 1), action: 'REDIRECT_TO_POOL' as const, redirectPoolId: other.id },
-      ...{ redirectUrl: null, redirectPrefix: null, redirectHttpCode: null },
-      rules: [
-        {
-          ...{ id: id('r', n + 1), type: 'PATH' as const, compareType: 'EQUAL_TO' as const },
-          ...{ key: null, value: `/pool-${n}`, invert: false },
-        },
-      ],
-    }));
-    const listener = https({ tls: certificates, l7Policies: policies });
+    const { listener, pools } = bigTree(certificates, members, pool);
     for (let round = 0; round < 4; round += 1) {
-      await amphora.carry(listener, [pool, ...others]);
+      await amphora.carry(listener, pools);
       amphora.held.push(await holdAnswers(amphora.port, 2));
     }
-    await amphora.carry(listener, [pool, ...others]);
+    await amphora.carry(listener, pools);
   });
+
+/** How long the agent takes to start that configuration, and HAProxy alone on the same files. */
+export async function bigStart(limitBytes: number, certificates: WantedListener['tls'], members: number) {
+  const [amphora, web] = await Promise.all([Amphora.boot(limitBytes, false), member()]);
+  try {
+    const pool = aPool(1, { members: [aMember(1, { address: '127.0.0.1', port: web.port })] });
+    const { listener, pools } = bigTree(certificates, members, pool);
+    await amphora.carry(listener, pools);
+    const { startMs } = await amphora.measured();
+    return { startMs, aloneMs: await amphora.startAlone() };
+  } finally {
+    await amphora.remove();
+    web.close();
+  }
+}
 
 /** What became of an amphora that sizes its cache as Octavia did. */
 export interface UpstreamMeasured {
