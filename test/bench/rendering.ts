@@ -7,7 +7,7 @@
  *   npm run bench:render [-- ROUNDS]
  */
 import { randomUUID } from 'node:crypto';
-import Value from 'typebox/value';
+import { Compile } from 'typebox/compile';
 import { statusTree } from '../../src/api/status-tree.ts';
 import { standardDeployment } from '../../src/lb/defaults.ts';
 import { createMember, replaceMembers } from '../../src/lb/member-rules.ts';
@@ -54,6 +54,8 @@ const note = (what: string, figure: number, unit = 'ms'): void => {
   rows.set(what, [...(rows.get(what) ?? []), `${figure.toFixed(1)} ${unit}`]);
 };
 
+/** As the agent reads it. */
+const wish = Compile(WantedAmphora);
 const circumstances = { now: new Date(), newId: randomUUID, deployment: standardDeployment };
 
 for (const members of sizes) {
@@ -97,7 +99,7 @@ for (const members of sizes) {
   );
   note(
     'wish checked by its schema',
-    cpuMs(() => Value.Check(WantedAmphora, wanted)),
+    cpuMs(() => wish.Check(wanted)),
   );
   note(
     'HAProxy configuration rendered',
