@@ -3,9 +3,9 @@
  * an agent has configured, in turns, on loopback. HTTP and TLS, with keep-alive and with a new connection for each
  * request, as many as HAProxy can; with keep-alive also at a steady rate, a third of that, as latency is met in
  * practice; then with 1, 10 and 100 L7 policies that all have to be tried, beside the same as ACLs by hand. Printed
- * are ratios of requests per second, of the 99th percentile and of HAProxy's own CPU time per request; the last is the
- * one that other work on the machine disturbs least. The percentile is that of all rounds' requests together, with what
- * it would be between if the rounds were others (9 of 10 times). The one by hand is taken twice, so that one sees what
+ * are ratios of requests per second, of the 99th percentile and of HAProxy's own CPU time per request: medians of the
+ * rounds, with what they would be between if the rounds were others (9 of 10 times). The percentile also of all rounds'
+ * requests together, which a single disturbed round can decide. The one by hand is taken twice, so that one sees what
  * the machine alone makes of two that are the same; no agent runs meanwhile. Then the instructions of HAProxy per
  * request, which nothing disturbs.
  *
@@ -43,9 +43,9 @@ import { run } from '../../src/platform/run.ts';
 import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire/wanted.ts';
 import { type MemoryGroup, memoryGroup } from '../memory/memory-group.ts';
 import { type ByHand, byHand, quickMember } from './by-hand.ts';
-import { median } from './figures.ts';
+import { type Estimate, estimate, median } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
-import { percentileRatio } from './latencies.ts';
+import { pooledPercentile } from './latencies.ts';
 import { atRate } from './steady-load.ts';
 import { browserHeaders, type Sample, underLoad } from './wrk.ts';
 
@@ -136,17 +136,27 @@ const withAcls = await Promise.all(
 );
 
 function show(what: string, ours: readonly Sample[], byHand: readonly Sample[]): void {
-  const of = (key: 'perSecond' | 'cpuUsPerRequest'): string => {
-    const ratios = ours.map((sample, n) => sample[key] / (byHand[n]?.[key] ?? Number.NaN));
-    return `${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`;
-  };
-  const latencies = (samples: readonly Sample[]) => samples.map((sample) => sample.latencies);
-  const p99 = percentileRatio(latencies(ours), latencies(byHand), 0.99);
-  const spread = `(${p99.from.toFixed(3)} to ${p99.to.toFixed(3)})`;
+  const at = (samples: readonly Sample[], places: readonly number[]) =>
+    places.map((n) => samples[n] as Sample);
+  const ofRounds = (figure: (sample: Sample) => number): string =>
+    print(
+      estimate(ours.length, (places) =>
+        median(at(ours, places).map((sample, n) => figure(sample) / figure(at(byHand, places)[n] as Sample))),
+      ),
+    );
+  const p99 = (samples: readonly Sample[]): number =>
+    pooledPercentile(
+      samples.map((sample) => sample.latencies),
+      0.99,
+    );
+  const together = print(estimate(ours.length, (places) => p99(at(ours, places)) / p99(at(byHand, places))));
   console.log(
-    `${what.padEnd(44)} requests/s ${of('perSecond')}  p99 ${p99.ratio.toFixed(3)} ${spread}  CPU/request ${of('cpuUsPerRequest')}`,
+    `${what.padEnd(44)} requests/s ${ofRounds((sample) => sample.perSecond)}  p99 ${ofRounds((sample) => p99([sample]))}, together ${together}  CPU/request ${ofRounds((sample) => sample.cpuUsPerRequest)}`,
   );
 }
+
+const print = ({ value, from, to }: Estimate): string =>
+  `${value.toFixed(3)} (${from.toFixed(3)} to ${to.toFixed(3)})`;
 
 /** All in each round, in an order of its own, so that nobody always has the warmer machine. */
 async function inTurns<T>(times: number, takers: readonly (() => Promise<T>)[]): Promise<T[][]> {
@@ -299,7 +309,7 @@ async function instructions(): Promise<void> {
 try {
   if (seconds > 0) {
     console.log(
-      'ratios to the one by hand: medians of the rounds (and their range); p99 of all rounds together',
+      'ratios to the one by hand: medians of the rounds, and between what in 9 of 10 series of such rounds; p99 also of all together',
     );
     await loads();
   }

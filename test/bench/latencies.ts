@@ -18,26 +18,3 @@ export function pooledPercentile(rounds: readonly Latencies[], share: number): n
   }
   return Number.NaN;
 }
-
-const resamples = 200;
-
-/**
- * The ratio of two sides' pooled percentile, and between what it lies in 9 of 10 series of rounds that are drawn from
- * these (bootstrap): how much of it is chance. `one[n]` and `other[n]` are of the same round.
- */
-export function percentileRatio(
-  one: readonly Latencies[],
-  other: readonly Latencies[],
-  share: number,
-): { readonly ratio: number; readonly from: number; readonly to: number } {
-  const of = (places: readonly number[]): number => {
-    const taken = (side: readonly Latencies[]) => places.map((n) => side[n] as Latencies);
-    return pooledPercentile(taken(one), share) / pooledPercentile(taken(other), share);
-  };
-  const places = one.map((_, n) => n);
-  const drawn = Array.from({ length: resamples }, () =>
-    of(places.map(() => Math.floor(Math.random() * places.length))),
-  ).toSorted((a, b) => a - b);
-  const at = (portion: number): number => drawn[Math.floor(portion * (resamples - 1))] ?? Number.NaN;
-  return { ratio: of(places), from: at(0.05), to: at(0.95) };
-}
