@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { makeLog } from '../platform/log.ts';
 import type { Report } from '../wire/report.ts';
@@ -66,5 +68,17 @@ describe('the heartbeat of an amphora', () => {
     await looksIn(5);
     heartbeat?.now();
     expect(await looksIn(0.001)).toBe(1);
+  });
+
+  it('tells receivers that are new at once, news or not', async () => {
+    const receiver = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(receiver, 'listening');
+    const told = once(receiver, 'message');
+    start(10_000);
+    await looksIn(2);
+    heartbeat?.now({ receivers: [`127.0.0.1:${receiver.address().port}`], intervalMs: 10_000 });
+    await looksIn(0.001);
+    await told;
+    receiver.close();
   });
 });
