@@ -4,20 +4,23 @@
  * request, as many as HAProxy can; with keep-alive also at a steady rate, a third of that, as latency is met in
  * practice; then with 1, 10 and 100 L7 policies that all have to be tried, beside the same as ACLs by hand. Printed
  * are ratios of requests per second, of the 99th percentile and of HAProxy's own CPU time per request: medians of the
- * rounds, with what they would be between if the rounds were others (9 of 10 times). The percentile also of all rounds'
- * requests together, which a single disturbed round can decide. The one by hand is taken twice, so that one sees what
- * the machine alone makes of two that are the same; no agent runs meanwhile. Then the instructions of HAProxy per
- * request, which nothing disturbs.
+ * rounds, with what they would be between if the rounds were others (9 of 10 times). The one by hand is taken twice, so
+ * that one sees what the machine alone makes of two that are the same. Then the instructions of HAProxy per request,
+ * which nothing disturbs.
+ *
+ * A round is three seconds of load for each, in slices of a fraction of a second that change about: the machine is now
+ * faster and now slower, and two that take turns of seconds are 13 % apart when they are the same. In three seconds of
+ * load an agent looks at its busy HAProxy once, so it is let run in one slice of its round, once the clients are there,
+ * and rests in the others; its look is overdue then, and comes at once.
  *
  * One CPU is HAProxy's, and its agent's; the load and the members have the other. Left to the scheduler, the threads
  * of all of them settle now so and now so, for seconds, and the rates of one and the same HAProxy differ by 20 %.
  * Each HAProxy has a cgroup of its own, with its agent, as in an instance: else the agent shares what time the kernel
- * gives the load. A turn is long enough for an agent to look as often as it does in the long run.
- * Needs root, two CPUs, wrk, h2load and valgrind (`apt-get install wrk nghttp2-client valgrind`).
+ * gives the load. Needs root, two CPUs, h2load and valgrind (`apt-get install nghttp2-client valgrind`).
  *
- *   npm run bench:data-plane [-- ROUNDS [SECONDS]]
+ *   npm run bench:data-plane [-- ROUNDS]
  *
- * A third of the rounds for the policies. No SECONDS (0): the instructions alone.
+ * A third of the rounds for the policies. No ROUNDS (0): the instructions alone.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -43,14 +46,12 @@ import { run } from '../../src/platform/run.ts';
 import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire/wanted.ts';
 import { type MemoryGroup, memoryGroup } from '../memory/memory-group.ts';
 import { type ByHand, byHand, quickMember } from './by-hand.ts';
-import { type Estimate, estimate, median } from './figures.ts';
+import { estimate, median } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
-import { pooledPercentile } from './latencies.ts';
-import { atRate } from './steady-load.ts';
-import { browserHeaders, type Sample, underLoad } from './wrk.ts';
+import { browserHeaders, latencyAt, type Sample, slice, slicedLoad, together } from './load.ts';
 
 const rounds = Number(process.argv[2] ?? 12);
-const seconds = Number(process.argv[3] ?? 6);
+const roundMs = 3000;
 const policyCounts = [0, 1, 10, 100];
 const certificate = aCertificate('www.example.com');
 const folder = await mkdtemp(join(tmpdir(), 'data-plane-'));
@@ -62,8 +63,8 @@ const maxconn = 2000;
 const instanceBytes = 2 ** 31;
 /** Of what HAProxy can. */
 const steadyShare = 1 / 3;
-/** An agent that was kept from running has a look to catch up on. */
-const wakesMs = 200;
+/** From the start of h2load: its clients are there, and most of the slice is to come. */
+const agentWakesMs = slice.warmUpMs + 40;
 
 const pinned = (cpu: string): string[] => ['taskset', '--cpu-list', cpu];
 const [haproxyCpu, loadCpu] = [pinned('0'), '1'];
@@ -127,7 +128,6 @@ async function hand(what: string, more: Pick<ByHand, 'policies' | 'ticketKeys'>)
 }
 const plain = await hand('by hand', { ticketKeys: keysFile });
 const again = await hand('by hand again', { ticketKeys: keysFile });
-const ownKeys = await hand('by hand, HAProxy’s own ticket keys', {});
 const withAcls = await Promise.all(
   policyCounts.map(async (count) => ({
     count,
@@ -135,39 +135,19 @@ const withAcls = await Promise.all(
   })),
 );
 
+const figures: readonly (readonly [string, (sample: Sample) => number])[] = [
+  ['requests/s', ({ requests, ms }) => requests / ms],
+  ['p99', (sample) => latencyAt(sample, 0.99)],
+  ['CPU/request', ({ requests, cpuNs }) => cpuNs / requests],
+];
+
 function show(what: string, ours: readonly Sample[], byHand: readonly Sample[]): void {
-  const at = (samples: readonly Sample[], places: readonly number[]) =>
-    places.map((n) => samples[n] as Sample);
-  const ofRounds = (figure: (sample: Sample) => number): string =>
-    print(
-      estimate(ours.length, (places) =>
-        median(at(ours, places).map((sample, n) => figure(sample) / figure(at(byHand, places)[n] as Sample))),
-      ),
-    );
-  const p99 = (samples: readonly Sample[]): number =>
-    pooledPercentile(
-      samples.map((sample) => sample.latencies),
-      0.99,
-    );
-  const together = print(estimate(ours.length, (places) => p99(at(ours, places)) / p99(at(byHand, places))));
-  console.log(
-    `${what.padEnd(44)} requests/s ${ofRounds((sample) => sample.perSecond)}  p99 ${ofRounds((sample) => p99([sample]))}, together ${together}  CPU/request ${ofRounds((sample) => sample.cpuUsPerRequest)}`,
-  );
-}
-
-const print = ({ value, from, to }: Estimate): string =>
-  `${value.toFixed(3)} (${from.toFixed(3)} to ${to.toFixed(3)})`;
-
-/** All in each round, in an order of its own, so that nobody always has the warmer machine. */
-async function inTurns<T>(times: number, takers: readonly (() => Promise<T>)[]): Promise<T[][]> {
-  const all: T[][] = [];
-  for (let round = 0; round < times; round += 1) {
-    const order = takers.map((taker, n) => ({ taker, n, place: Math.random() }));
-    const taken: T[] = [];
-    for (const { taker, n } of order.toSorted((a, b) => a.place - b.place)) taken[n] = await taker();
-    all.push(taken);
-  }
-  return all;
+  const printed = figures.map(([name, figure]) => {
+    const ratios = ours.map((sample, n) => figure(sample) / figure(byHand[n] as Sample));
+    const { value, from, to } = estimate(ratios, median);
+    return `${name} ${value.toFixed(3)} (${from.toFixed(3)} to ${to.toFixed(3)})`;
+  });
+  console.log(`${what.padEnd(44)} ${printed.join('  ')}`);
 }
 
 interface Running {
@@ -179,6 +159,35 @@ interface Running {
   readonly agent?: AgentUnderTest;
 }
 
+/** One slice; the agent looks once in it, or not at all. */
+async function turn(one: Running, load: (one: Running) => Promise<Sample>, looks: boolean): Promise<Sample> {
+  const look = async (): Promise<void> => {
+    await sleep(agentWakesMs);
+    one.agent?.rest(false);
+  };
+  try {
+    const [sample] = await Promise.all([load(one), looks && look()]);
+    return sample;
+  } finally {
+    one.agent?.rest(true);
+  }
+}
+
+/** A round of each, in slices, each time in an order of its own, so that nobody always has the warmer machine. */
+async function round(
+  takers: readonly Running[],
+  load: (one: Running) => Promise<Sample>,
+): Promise<readonly Sample[]> {
+  const taken = takers.map((one) => ({ one, samples: [] as Sample[], place: 0 }));
+  for (let n = 0; n < roundMs / slice.measuredMs; n += 1) {
+    for (const taker of taken) taker.place = Math.random();
+    for (const { one, samples } of taken.toSorted((a, b) => a.place - b.place)) {
+      samples.push(await turn(one, load, n === 0));
+    }
+  }
+  return taken.map(({ samples }) => together(samples));
+}
+
 /** Each of `others` against `first`, a line each. What `first` did is the answer. */
 async function compare(
   what: string,
@@ -187,24 +196,14 @@ async function compare(
   load: (one: Running) => Promise<Sample>,
   times = rounds,
 ): Promise<readonly Sample[]> {
-  const turn = async (one: Running): Promise<Sample> => {
-    if (one.agent === undefined) return load(one);
-    one.agent.rest(false);
-    try {
-      await sleep(wakesMs);
-      return await load(one);
-    } finally {
-      one.agent.rest(true);
-    }
-  };
-  for (const { agent } of others) agent?.rest(true);
-  const taken = await inTurns(
-    times,
-    [first, ...others].map((one) => () => turn(one)),
-  ).finally(() => {
+  const taken: (readonly Sample[])[] = [];
+  try {
+    for (const { agent } of others) agent?.rest(true);
+    while (taken.length < times) taken.push(await round([first, ...others], load));
+  } finally {
     for (const { agent } of others) agent?.rest(false);
-  });
-  const of = (place: number) => taken.map((round) => round[place] as Sample);
+  }
+  const of = (place: number) => taken.map((samples) => samples[place] as Sample);
   for (const [n, other] of others.entries()) show(`${what}: ${other.what}`, of(n + 1), of(0));
   return of(0);
 }
@@ -229,26 +228,25 @@ async function loads(): Promise<void> {
   };
   try {
     await agent.put(wanted(1, []));
-    const [first, second, own] = [await start(plain), await start(again), await start(ownKeys)];
+    const [first, second] = [await start(plain), await start(again)];
     const acls = await Promise.all(
       withAcls.map(async ({ count, byHand: one }) => ({ count, one: await start(one) })),
     );
     const answers = async (port: number) =>
       (await get(port, '/', true)).startsWith('answer') ? true : undefined;
-    for (const { https } of [first, second, own, ...acls.map(({ one }) => one), amphora]) {
+    for (const { https } of [first, second, ...acls.map(({ one }) => one), amphora]) {
       await eventually(() => answers(https));
     }
     for (const [what, scheme, close] of cases) {
       const ours = await running();
       const url = (one: Running) => `${scheme}://127.0.0.1:${one[scheme]}/`;
-      const others = [ours, second, ...(scheme === 'https' ? [own] : [])];
-      const most = await compare(what, first, others, (one) =>
-        underLoad({ url: url(one), pid: one.pid, seconds, close, asBrowser: false }),
+      const most = await compare(what, first, [ours, second], (one) =>
+        slicedLoad({ url: url(one), pid: one.pid, close, asBrowser: false }),
       );
       if (!close) {
-        const perSecond = median(most.map((sample) => sample.perSecond)) * steadyShare;
+        const perSecond = median(most.map(({ requests, ms }) => (requests * 1000) / ms)) * steadyShare;
         await compare(`${what}, steady`, first, [ours, second], (one) =>
-          atRate({ url: url(one), pid: one.pid, seconds, perSecond }),
+          slicedLoad({ url: url(one), pid: one.pid, close, asBrowser: false, perSecond }),
         );
       }
     }
@@ -261,7 +259,7 @@ async function loads(): Promise<void> {
         one,
         others,
         ({ http, pid }) =>
-          underLoad({ url: `http://127.0.0.1:${http}/`, pid, seconds, close: false, asBrowser: true }),
+          slicedLoad({ url: `http://127.0.0.1:${http}/`, pid, close: false, asBrowser: true }),
         Math.ceil(rounds / 3),
       );
     }
@@ -307,9 +305,9 @@ async function instructions(): Promise<void> {
 }
 
 try {
-  if (seconds > 0) {
+  if (rounds > 0) {
     console.log(
-      'ratios to the one by hand: medians of the rounds, and between what in 9 of 10 series of such rounds; p99 also of all together',
+      'ratios to the one by hand: medians of the rounds, and between what in 9 of 10 series of them',
     );
     await loads();
   }

@@ -14,13 +14,12 @@ export interface Estimate {
   readonly to: number;
 }
 
-const resamples = 400;
+const resamples = 1000;
 
-/** How much of a figure is chance (bootstrap): `of` gives the figure of the rounds at these places. */
-export function estimate(rounds: number, of: (places: readonly number[]) => number): Estimate {
-  const places = Array.from({ length: rounds }, (_, n) => n);
+/** How much of a figure is chance (bootstrap). */
+export function estimate(rounds: readonly number[], of: (rounds: readonly number[]) => number): Estimate {
   const drawn = Array.from({ length: resamples }, () =>
-    of(places.map(() => Math.floor(Math.random() * rounds))),
+    of(rounds.map(() => rounds[Math.floor(Math.random() * rounds.length)] as number)),
   );
-  return { value: of(places), from: percentile(drawn, 0.05), to: percentile(drawn, 0.95) };
+  return { value: of(rounds), from: percentile(drawn, 0.05), to: percentile(drawn, 0.95) };
 }
