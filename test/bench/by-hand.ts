@@ -23,10 +23,10 @@ export interface ByHand {
   readonly memberPort: number;
   /** Certificate and key, a path. */
   readonly bundle: string;
-  /** A path: sessions of TLS that outlive a reload. HAProxy's own keys when there is none. */
-  readonly ticketKeys?: string;
+  /** A path: sessions of TLS that outlive a reload. */
+  readonly ticketKeys: string;
   /** Each written as the ACLs that its rules are; they redirect or reject. */
-  readonly policies?: readonly WantedL7Policy[];
+  readonly policies: readonly WantedL7Policy[];
 }
 
 /** What somebody who knows HAProxy writes to balance a service over HTTP and TLS, and nothing that it can do without. */
@@ -40,10 +40,9 @@ export function byHand({
   ticketKeys,
   policies,
 }: ByHand): string {
-  const acls = policiesAsAcls(policies ?? [], () => undefined)
+  const acls = policiesAsAcls(policies, () => undefined)
     .map((line) => `    ${line}\n`)
     .join('');
-  const tickets = ticketKeys === undefined ? '' : ` tls-ticket-keys ${ticketKeys}`;
   return `global
     nbthread ${threads}
     maxconn ${2 * maxconn}
@@ -57,7 +56,7 @@ frontend http
     bind 127.0.0.1:${httpPort}
 ${acls}    default_backend pool
 frontend https
-    bind 127.0.0.1:${httpsPort} ssl crt ${bundle} ssl-min-ver TLSv1.2${tickets}
+    bind 127.0.0.1:${httpsPort} ssl crt ${bundle} ssl-min-ver TLSv1.2 tls-ticket-keys ${ticketKeys}
 ${acls}    default_backend pool
 backend pool
     balance roundrobin

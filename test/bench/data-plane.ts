@@ -46,9 +46,17 @@ import { run } from '../../src/platform/run.ts';
 import type { WantedAmphora, WantedL7Policy, WantedL7Rule } from '../../src/wire/wanted.ts';
 import { type MemoryGroup, memoryGroup } from '../memory/memory-group.ts';
 import { type ByHand, byHand, quickMember } from './by-hand.ts';
-import { estimate, median } from './figures.ts';
+import { median, medianEstimate } from './figures.ts';
 import { instructionsPerRequest } from './instructions.ts';
-import { browserHeaders, latencyAt, type Sample, slice, slicedLoad, together } from './load.ts';
+import {
+  browserHeaders,
+  latencyAt,
+  type Load,
+  type Sample,
+  slice,
+  slicedLoad,
+  together,
+} from './sliced-load.ts';
 
 const rounds = Number(process.argv[2] ?? 12);
 const roundMs = 3000;
@@ -65,6 +73,9 @@ const instanceBytes = 2 ** 31;
 const steadyShare = 1 / 3;
 /** From the start of h2load: its clients are there, and most of the slice is to come. */
 const agentWakesMs = slice.warmUpMs + 40;
+
+/** Of which the first slice is made: at the fastest rate met, some 70,000 a second, longer than the warm-up. */
+const firstRequests = 10_000;
 
 const pinned = (cpu: string): string[] => ['taskset', '--cpu-list', cpu];
 const [haproxyCpu, loadCpu] = [pinned('0'), '1'];
@@ -121,17 +132,26 @@ interface Hand {
   readonly https: number;
   readonly text: string;
 }
-async function hand(what: string, more: Pick<ByHand, 'policies' | 'ticketKeys'>): Promise<Hand> {
+async function hand(what: string, policies: ByHand['policies']): Promise<Hand> {
   const [httpPort, httpsPort] = [await freePort(), await freePort()];
-  const text = byHand({ threads: 1, maxconn, httpPort, httpsPort, memberPort, bundle, ...more });
+  const text = byHand({
+    threads: 1,
+    maxconn,
+    httpPort,
+    httpsPort,
+    memberPort,
+    bundle,
+    ticketKeys: keysFile,
+    policies,
+  });
   return { what, http: httpPort, https: httpsPort, text };
 }
-const plain = await hand('by hand', { ticketKeys: keysFile });
-const again = await hand('by hand again', { ticketKeys: keysFile });
+const plain = await hand('by hand', []);
+const again = await hand('by hand again', []);
 const withAcls = await Promise.all(
   policyCounts.map(async (count) => ({
     count,
-    byHand: await hand(withPolicies(count), { ticketKeys: keysFile, policies: policies(count) }),
+    byHand: await hand(withPolicies(count), policies(count)),
   })),
 );
 
@@ -144,7 +164,7 @@ const figures: readonly (readonly [string, (sample: Sample) => number])[] = [
 function show(what: string, ours: readonly Sample[], byHand: readonly Sample[]): void {
   const printed = figures.map(([name, figure]) => {
     const ratios = ours.map((sample, n) => figure(sample) / figure(byHand[n] as Sample));
-    const { value, from, to } = estimate(ratios, median);
+    const { value, from, to } = medianEstimate(ratios);
     return `${name} ${value.toFixed(3)} (${from.toFixed(3)} to ${to.toFixed(3)})`;
   });
   console.log(`${what.padEnd(44)} ${printed.join('  ')}`);
@@ -159,14 +179,30 @@ interface Running {
   readonly agent?: AgentUnderTest;
 }
 
+/** What a slice is asked, but of whom. */
+type Asked = Pick<Load, 'close' | 'asBrowser' | 'perSecond'> & { readonly scheme: 'http' | 'https' };
+
+const sliceOf = (one: Running, { scheme, ...asked }: Asked, requests: number): Promise<Sample> =>
+  slicedLoad({ ...asked, url: `${scheme}://127.0.0.1:${one[scheme]}/`, pid: one.pid, requests });
+
+/** Enough for a slice on a machine that is half as fast again. */
+async function sliceRequests(one: Running, asked: Asked): Promise<number> {
+  const most = async (): Promise<number> => {
+    const { requests, ms } = await sliceOf(one, asked, firstRequests);
+    return requests / ms;
+  };
+  const perMs = asked.perSecond === undefined ? await most() : asked.perSecond / 1000;
+  return Math.ceil(1.5 * perMs * (slice.warmUpMs + slice.measuredMs));
+}
+
 /** One slice; the agent looks once in it, or not at all. */
-async function turn(one: Running, load: (one: Running) => Promise<Sample>, looks: boolean): Promise<Sample> {
+async function turn(one: Running, load: () => Promise<Sample>, looks: boolean): Promise<Sample> {
   const look = async (): Promise<void> => {
     await sleep(agentWakesMs);
     one.agent?.rest(false);
   };
   try {
-    const [sample] = await Promise.all([load(one), looks && look()]);
+    const [sample] = await Promise.all([load(), looks && look()]);
     return sample;
   } finally {
     one.agent?.rest(true);
@@ -174,15 +210,12 @@ async function turn(one: Running, load: (one: Running) => Promise<Sample>, looks
 }
 
 /** A round of each, in slices, each time in an order of its own, so that nobody always has the warmer machine. */
-async function round(
-  takers: readonly Running[],
-  load: (one: Running) => Promise<Sample>,
-): Promise<readonly Sample[]> {
+async function round(takers: readonly Running[], asked: Asked, requests: number): Promise<readonly Sample[]> {
   const taken = takers.map((one) => ({ one, samples: [] as Sample[], place: 0 }));
   for (let n = 0; n < roundMs / slice.measuredMs; n += 1) {
     for (const taker of taken) taker.place = Math.random();
     for (const { one, samples } of taken.toSorted((a, b) => a.place - b.place)) {
-      samples.push(await turn(one, load, n === 0));
+      samples.push(await turn(one, () => sliceOf(one, asked, requests), n === 0));
     }
   }
   return taken.map(({ samples }) => together(samples));
@@ -193,13 +226,14 @@ async function compare(
   what: string,
   first: Running,
   others: readonly Running[],
-  load: (one: Running) => Promise<Sample>,
+  asked: Asked,
   times = rounds,
 ): Promise<readonly Sample[]> {
   const taken: (readonly Sample[])[] = [];
   try {
     for (const { agent } of others) agent?.rest(true);
-    while (taken.length < times) taken.push(await round([first, ...others], load));
+    const requests = await sliceRequests(first, asked);
+    while (taken.length < times) taken.push(await round([first, ...others], asked, requests));
   } finally {
     for (const { agent } of others) agent?.rest(false);
   }
@@ -239,29 +273,19 @@ async function loads(): Promise<void> {
     }
     for (const [what, scheme, close] of cases) {
       const ours = await running();
-      const url = (one: Running) => `${scheme}://127.0.0.1:${one[scheme]}/`;
-      const most = await compare(what, first, [ours, second], (one) =>
-        slicedLoad({ url: url(one), pid: one.pid, close, asBrowser: false }),
-      );
+      const asked = { scheme, close, asBrowser: false };
+      const most = await compare(what, first, [ours, second], asked);
       if (!close) {
         const perSecond = median(most.map(({ requests, ms }) => (requests * 1000) / ms)) * steadyShare;
-        await compare(`${what}, steady`, first, [ours, second], (one) =>
-          slicedLoad({ url: url(one), pid: one.pid, close, asBrowser: false, perSecond }),
-        );
+        await compare(`${what}, steady`, first, [ours, second], { ...asked, perSecond });
       }
     }
     for (const [n, { count, one }] of acls.entries()) {
       const { refused } = await agent.put(wanted(n + 2, policies(count)));
       if (refused.length > 0) throw new Error(JSON.stringify(refused));
       const others = [await running(), { ...first, what: 'by hand without' }];
-      await compare(
-        withPolicies(count),
-        one,
-        others,
-        ({ http, pid }) =>
-          slicedLoad({ url: `http://127.0.0.1:${http}/`, pid, close: false, asBrowser: true }),
-        Math.ceil(rounds / 3),
-      );
+      const asked = { scheme: 'http', close: false, asBrowser: true } as const;
+      await compare(withPolicies(count), one, others, asked, Math.ceil(rounds / 3));
     }
   } finally {
     await agent.remove();

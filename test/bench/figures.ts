@@ -7,7 +7,7 @@ export const percentile = (values: readonly number[], share: number): number =>
 
 export const median = (values: readonly number[]): number => percentile(values, 0.5);
 
-/** A figure of some rounds, and between what it lies in 9 of 10 series of rounds that are drawn from these. */
+/** A figure of some rounds, and between what it lies in 9 of 10 series of rounds that are drawn from these (bootstrap). */
 export interface Estimate {
   readonly value: number;
   readonly from: number;
@@ -16,10 +16,9 @@ export interface Estimate {
 
 const resamples = 1000;
 
-/** How much of a figure is chance (bootstrap). */
-export function estimate(rounds: readonly number[], of: (rounds: readonly number[]) => number): Estimate {
+export function medianEstimate(rounds: readonly number[]): Estimate {
   const drawn = Array.from({ length: resamples }, () =>
-    of(rounds.map(() => rounds[Math.floor(Math.random() * rounds.length)] as number)),
+    median(rounds.map(() => rounds[Math.floor(Math.random() * rounds.length)] as number)),
   );
-  return { value: of(rounds), from: percentile(drawn, 0.05), to: percentile(drawn, 0.95) };
+  return { value: median(rounds), from: percentile(drawn, 0.05), to: percentile(drawn, 0.95) };
 }

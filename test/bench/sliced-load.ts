@@ -22,6 +22,8 @@ export interface Load {
   readonly asBrowser: boolean;
   /** Of all clients together, whatever the answers take; as many as they get when there is none. */
   readonly perSecond?: number;
+  /** How many a slice is, its warm-up included: more than are measured. */
+  readonly requests: number;
 }
 
 export interface Sample {
@@ -29,7 +31,7 @@ export interface Sample {
   readonly ms: number;
   /** How many requests took so many microseconds. */
   readonly latencies: ReadonlyMap<number, number>;
-  /** CPU time of HAProxy's, with what the kernel did for it, and with the warm-up's. */
+  /** CPU time of HAProxy's, with what the kernel did for it: as the requests before and after took. */
   readonly cpuNs: number;
 }
 
@@ -47,8 +49,11 @@ export const browserHeaders = {
 const header = (line: string): string[] => ['-H', line];
 const browserLines = Object.entries(browserHeaders).flatMap(([name, value]) => header(`${name}: ${value}`));
 
-/** A slice of h2load: throws when an answer was not 200. */
-export async function slicedLoad({ url, pid, close, asBrowser, perSecond }: Load): Promise<Sample> {
+/**
+ * A slice of h2load: throws when an answer was not 200. Told by their number, since h2load 1.52 does not always end
+ * when it is told how long and the server closes connections.
+ */
+export async function slicedLoad({ url, pid, close, asBrowser, perSecond, requests }: Load): Promise<Sample> {
   const folder = await mkdtemp(join(tmpdir(), 'load-'));
   try {
     const [log, urls] = [join(folder, 'log'), join(folder, 'urls')];
@@ -57,8 +62,15 @@ export async function slicedLoad({ url, pid, close, asBrowser, perSecond }: Load
     const before = await cpuNs(pid);
     const said = await run(
       [
-        ...['h2load', '--h1', '-t1', `-c${clients}`, `-i${urls}`, `--log-file=${log}`],
-        ...[`-D${slice.measuredMs}ms`, `--warm-up-time=${slice.warmUpMs}ms`],
+        ...[
+          'h2load',
+          '--h1',
+          '-t1',
+          `-c${clients}`,
+          `-n${Math.max(clients, requests)}`,
+          `-i${urls}`,
+          `--log-file=${log}`,
+        ],
         ...(perSecond === undefined ? [] : [`--rps=${Math.max(1, Math.round(perSecond / clients))}`]),
         ...(close ? header('Connection: close') : []),
         ...(asBrowser ? browserLines : []),
@@ -66,18 +78,43 @@ export async function slicedLoad({ url, pid, close, asBrowser, perSecond }: Load
       { timeoutMs: 20_000 },
     );
     const spent = (await cpuNs(pid)) - before;
-    const latencies = new Map<number, number>();
-    let requests = 0;
-    for (const line of (await readFile(log, 'utf8')).trimEnd().split('\n')) {
-      const [, status, us] = line.split('\t').map(Number);
-      if (status !== 200 || us === undefined) throw new Error(`${url}: ${line}\n${said}`);
-      latencies.set(us, (latencies.get(us) ?? 0) + 1);
-      requests += 1;
-    }
-    return { requests, ms: slice.measuredMs, latencies, cpuNs: spent };
+    const answers = (await readFile(log, 'utf8')).trimEnd().split('\n').map(answerOf);
+    const failed = answers.find(({ status }) => status !== 200);
+    if (failed !== undefined) throw new Error(`${url}: ${failed.status}\n${said}`);
+    return measured(answers, spent);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Microseconds. */
+interface Answer {
+  readonly askedAt: number;
+  readonly status: number;
+  readonly took: number;
+}
+
+function answerOf(line: string): Answer {
+  const [askedAt = Number.NaN, status = Number.NaN, took = Number.NaN] = line.split('\t').map(Number);
+  return { askedAt, status, took };
+}
+
+/** What was asked between the warm-up and the end. */
+function measured(answers: readonly Answer[], cpuNs: number): Sample {
+  const bound = (of: (one: number, other: number) => number, what: (answer: Answer) => number): number =>
+    answers.map(what).reduce((one, other) => of(one, other));
+  const from = bound(Math.min, ({ askedAt }) => askedAt) + slice.warmUpMs * 1000;
+  const last = bound(Math.max, ({ askedAt }) => askedAt);
+  const until = Math.min(last, from + slice.measuredMs * 1000);
+  const latencies = new Map<number, number>();
+  let requests = 0;
+  for (const { askedAt, took } of answers) {
+    if (askedAt < from || askedAt >= until) continue;
+    latencies.set(took, (latencies.get(took) ?? 0) + 1);
+    requests += 1;
+  }
+  if (requests === 0) throw new Error(`a slice of ${answers.length} requests ends with its warm-up`);
+  return { requests, ms: (until - from) / 1000, latencies, cpuNs: (cpuNs * requests) / answers.length };
 }
 
 export function together(samples: readonly Sample[]): Sample {
