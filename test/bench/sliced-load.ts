@@ -18,7 +18,7 @@ export interface Load {
   readonly pid: number;
   /** A connection for each request, instead of one that each client keeps. */
   readonly close: boolean;
-  /** Headers as a browser sends them, and another path with each request, so that no cache knows the answer. */
+  /** Headers as a browser sends them, and a thousand paths in turn, which come again. */
   readonly asBrowser: boolean;
   /** Of all clients together, whatever the answers take; as many as they get when there is none. */
   readonly perSecond?: number;
