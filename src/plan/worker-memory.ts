@@ -1,6 +1,7 @@
 /**
  * What a worker of HAProxy takes of its amphora's memory before it has a connection, beside its session cache. Each
- * worker beyond the first was measured in a memory cgroup with 1, 2, 8 and 64 threads (OpenSSL 3.0), and rounded up.
+ * worker beyond the first was measured in a memory cgroup with 1, 2, 8 and 64 threads (OpenSSL 3.0), one of 3.0.11 also
+ * by itself on Debian 13 (OpenSSL 3.5), and rounded up.
  */
 
 const kiB = 1024;
@@ -9,7 +10,6 @@ const miB = 1024 * kiB;
 interface Costs {
   /** Of an empty one. */
   readonly workerBytes: number;
-  readonly threadBytes: number;
   /** Of a server that is checked; without TLS. */
   readonly serverBytes: number;
   /** Of each server for each thread. */
@@ -20,14 +20,13 @@ const newServer = { serverBytes: 7 * kiB, serverThreadBytes: 128 };
 
 /** From which version on, newest first; 300 is 3.0. Measured: 3.4.0; 3.0.0 and 3.2.0; 2.6.12. */
 const costs: readonly (Costs & { readonly since: number })[] = [
-  { since: 303, workerBytes: 12 * miB, threadBytes: 192 * kiB, ...newServer },
-  { since: 300, workerBytes: 8 * miB, threadBytes: 192 * kiB, ...newServer },
-  {
-    ...{ since: 0, workerBytes: 8 * miB, threadBytes: 320 * kiB },
-    ...{ serverBytes: 6 * kiB, serverThreadBytes: 768 },
-  },
+  { since: 303, workerBytes: 12 * miB, ...newServer },
+  { since: 300, workerBytes: 8 * miB, ...newServer },
+  { since: 0, workerBytes: 8 * miB, serverBytes: 6 * kiB, serverThreadBytes: 768 },
 ];
 
+/** 290 with 2.6.12, and with 3.0.11 where OpenSSL is 3.5; 150 with 3.0.0 and newer where it is 3.0. */
+const threadBytes = 320 * kiB;
 /** With its private key. */
 const certificateBytes = 21 * kiB;
 /** A policy of two rules takes 4.4 KiB compiled; while its table is replaced there are two. */
@@ -69,7 +68,7 @@ export function workerBytesOf(load: WorkerLoad): number {
   const serverBytes = cost.serverBytes + load.threads * cost.serverThreadBytes;
   return (
     cost.workerBytes +
-    load.threads * cost.threadBytes +
+    load.threads * threadBytes +
     withRoom(load.certificates, 32) * certificateBytes +
     withRoom(load.servers, 256) * serverBytes +
     withRoomIfAny(load.tlsServers, 64) * serverTlsBytes +

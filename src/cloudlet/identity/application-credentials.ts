@@ -85,7 +85,7 @@ export function applicationCredentialRoutes(
       );
     }
     const own = rolesIn(directory, caller.userId, { kind: 'project', id: caller.projectId });
-    const roles = wanted.roles?.map((ref) => {
+    const roles = (wanted.roles ?? []).map((ref) => {
       const role = own.find((one) => one.id === ref.id || one.name === ref.name);
       if (role === undefined) throw badRequest('The role is not assigned to the user on the project.');
       return role;
@@ -97,7 +97,7 @@ export function applicationCredentialRoutes(
       description: wanted.description ?? null,
       user_id: caller.userId,
       project_id: caller.projectId,
-      role_ids: (roles ?? own).map((role) => role.id),
+      role_ids: (roles.length > 0 ? roles : own).map((role) => role.id),
       unrestricted: wanted.unrestricted ?? false,
       secret_hash: await hashPassword(secret),
       expires_at: wanted.expires_at == null ? null : utc(wanted.expires_at),

@@ -208,6 +208,24 @@ describe('an application credential', () => {
     expect((await robot()).status).toBe(401);
     expect((await check(robotToken)).status).toBe(404);
   });
+
+  it('has all roles of its user where none are named, however a client leaves them out', async () => {
+    const { userId, token } = await cloud.someone('alice');
+    for (const roles of [{}, { roles: [] }]) {
+      const { body } = await cloud.ask(
+        'POST',
+        `${v3}/users/${userId}/application_credentials`,
+        { application_credential: { name: `robot ${Object.keys(roles)}`, ...roles } },
+        { as: token },
+      );
+      const { id, secret } = body.application_credential;
+      const answer = await logIn({
+        auth: { identity: { methods: ['application_credential'], application_credential: { id, secret } } },
+      });
+      expect(answer.status).toBe(201);
+      expect(answer.body.token.roles.map((role: Body) => role.name)).toContain('member');
+    }
+  });
 });
 
 async function onDisk(of: TestCloud, text: string): Promise<boolean> {

@@ -41,6 +41,8 @@ def refused(name, /, *args, **attributes):
     """How the SDK names the refusal, if it is one."""
     try:
         call(name, *args, **attributes)
+    except openstack.exceptions.ResourceNotFound:
+        return "ResourceNotFound"  # for younger releases another name of NotFoundException
     except openstack.exceptions.HttpException as error:
         return type(error).__name__
     return None
@@ -270,7 +272,11 @@ keep("deleted twice, strictly", refused("delete_listener", listener.id, False))
 call("create_listener", load_balancer_id=balancer.id, protocol="TCP", protocol_port=25)
 settled()
 keep("delete of what is not empty", refused("delete_load_balancer", balancer.id))
+if hasattr(proxy, "wait_for_status"):  # younger releases have both
+    call("wait_for_status", balancer, "ACTIVE", attribute="provisioning_status", interval=0.2, wait=120)
 call("delete_load_balancer", balancer.id, cascade=True)
+if hasattr(proxy, "wait_for_delete"):
+    call("wait_for_delete", balancer, interval=0.2, wait=120)
 for _ in range(600):
     if call("find_load_balancer", "sdk-lb") is None:
         break
